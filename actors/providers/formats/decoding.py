@@ -6,6 +6,7 @@ class that splits bytes into frames: `SseStream`, `LineStream` or `Document`. Th
 """
 
 import re
+from secrets import token_hex
 from typing import ClassVar, Generic
 
 import msgspec
@@ -148,11 +149,12 @@ class Reader(Generic[F]):
     def _whole_call(self, id: str | None, name: str | None, args: Raw, seed: str) -> ToolCallChunk:
         """Return the chunk of a tool call that came whole; without an id, it gets one.
 
-        `seed` makes the id unique among answers. Raises `msgspec.DecodeError`.
+        `seed` makes the id unique among answers; without one, it is random. Raises
+        `msgspec.DecodeError`.
         """
         text, number = arguments(args), self._call_count
         self._call_count += 1
-        id = id or derive_call_id(seed, str(number), name or "", text)
+        id = id or derive_call_id(seed or token_hex(8), str(number), name or "", text)
         return ToolCallChunk(number, id, name or "", text)
 
     def _finish(self, reason: Reason, chunks: list[Chunk]) -> None:
