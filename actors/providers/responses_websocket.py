@@ -18,6 +18,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
+from actors.providers.formats.answer_calls import client_calls
 from actors.providers.formats.base import FormatSpec, RequestParts, Translation
 from actors.providers.formats.openai_responses.decoder import (
     BASE_URL,
@@ -51,6 +52,7 @@ async def open_responses_ws(
     credentials: Credentials | None,
     *,
     ca_file: str | None = None,
+    refused: frozenset[str] = frozenset(),
     connect: Connect = open_wire,
     now: Clock = time.time,
 ) -> AsyncIterator["ResponsesWsProvider"]:
@@ -63,7 +65,9 @@ async def open_responses_ws(
     single: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            yield ResponsesWsProvider(name, base_url, credentials, nursery, tls, connect, now)
+            yield ResponsesWsProvider(
+                name, base_url, credentials, nursery, tls, connect, now, refused
+            )
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # Socket tasks never raise, so a single exception comes from the body of the caller's
@@ -87,14 +91,18 @@ class ResponsesWsProvider(UpstreamProvider):
         tls: ssl.SSLContext | None,
         connect: Connect,
         now: Clock,
+        refused: frozenset[str],
     ) -> None:
-        super().__init__(name, base_url, credentials, _MESSAGES, now)
+        super().__init__(name, base_url, credentials, _MESSAGES, now, refused)
         self._nursery = nursery
         self._tls = tls
         self._connect = connect
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
         """See `actors.ports.Provider.open`."""
+        return await self._ask(call, partial(self._open, connect_s=connect_s))
+
+    async def _open(self, call: ModelCall, *, connect_s: float) -> "WsAnswer":
         key = self._credentials.take()
         large, build = is_large(call.parameters, call.messages), partial(self._format.build, call)
         parts = await off_loop(large, self.threads, partial(build, key))
@@ -117,7 +125,8 @@ class ResponsesWsProvider(UpstreamProvider):
         """Send the call and wait for the first event."""
         headers = [("user-agent", "trouper"), *(h for h in parts.headers if h[0] not in _OF_BODIES)]
         socket = Socket(await self._wire(connect_s), self._url_of(parts.path), headers, self.scrub)
-        decoder = MessageReader(self.scrub, self._now)
+        reader = MessageReader(self.scrub, self._now)
+        decoder = client_calls(reader, parts.names, parts.call_ids)
         answer = WsAnswer(socket, decoder, parts.ignored, record_failure)
         try:
             await self._nursery.start(socket.run)

@@ -1,6 +1,7 @@
 """Maps model names to plans (routes, timeouts, price, mode), computed once at startup."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
 from actors.turn.outcome import Mode, OnCut, Price
@@ -47,7 +48,7 @@ class TurnPlan(Struct, frozen=True):
         return TurnRequest(
             model=request.model,
             routes=self.routes,
-            call=request.call,
+            call=replace(request.call, strict=True) if request.strict else request.call,
             dialect=dialect,
             dialect_options=request.dialect_options,
             total_s=self.total_s,

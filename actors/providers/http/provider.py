@@ -2,17 +2,20 @@
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import httpx
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
+from actors.providers.formats.answer_calls import client_calls
 from actors.providers.formats.base import Decoder, Format, RequestParts
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
+from actors.providers.formats.refusals import Refusals
 from actors.providers.http.credentials import Credentials, FailureRecorder
 from actors.providers.http.failures import connection_failure, cut_failure, status_failure
 from actors.providers.http.response import ResponseBody, read_beginning
@@ -22,10 +25,14 @@ from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 
+T = TypeVar("T")
+
 WHOLE = "application/json"
 """Media type of an answer that is one document."""
 AFTER_FINISH_S = 1.0
 """Seconds to wait for the rest of an answer after its finish reason."""
+_MOST_REFUSED = 4
+"""Refused fields of a call after which the next refusal is its failure."""
 
 
 class UpstreamClient(httpx.AsyncClient):
@@ -45,8 +52,7 @@ class OpenResponse(Struct, frozen=True):
 
     media_type: str
     body: ResponseBody
-    ignored: tuple[str, ...]
-    """Paths that the request leaves out."""
+    request: RequestParts
     record_failure: FailureRecorder
     """Records a failure of the answer for the key that was sent."""
 
@@ -54,7 +60,8 @@ class OpenResponse(Struct, frozen=True):
 class UpstreamProvider:
     """Base class of providers that have an address and credentials (`actors.ports.Provider`).
 
-    Without `credentials` no key is sent. Raises `ValueError` if the base URL cannot be used.
+    Without `credentials` no key is sent. `refused` are fields and values that the server refuses,
+    as in `ModelCall.refused`. Raises `ValueError` if the base URL cannot be used.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class UpstreamProvider:
         credentials: Credentials | None,
         format: Format,
         now: Callable[[], float],
+        refused: frozenset[str],
     ) -> None:
         url = _endpoint(name, base_url)
         self.name = name
@@ -73,6 +81,7 @@ class UpstreamProvider:
         self._credentials = credentials or Credentials()
         self._format = format
         self._now = now
+        self._refusals = Refusals(refused)
         self.threads = trio.CapacityLimiter(THREADS)
         """Limit on threads that build large requests and parse large documents."""
         self.scrub = scrubber(self._credentials.secrets, [url.host])
@@ -80,8 +89,37 @@ class UpstreamProvider:
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.ports.Provider.unsupported`."""
-        left_out = partial(self._format.unsupported, call)
+        left_out = partial(self._format.unsupported, self._accepted(call))
         return await off_loop(is_large(call.parameters, call.messages), self.threads, left_out)
+
+    def _accepted(self, call: ModelCall) -> ModelCall:
+        """Return the call with what the server is known to refuse."""
+        refused = self._refusals.of(call.upstream_model)
+        return replace(call, refused=refused) if refused else call
+
+    async def _ask(self, call: ModelCall, ask: Callable[[ModelCall], Awaitable[T]]) -> T:
+        """Return the result of `ask`; call it again without the fields that the server refuses.
+
+        Raises `UpstreamFailure`. A field is remembered once the server has accepted the rest.
+        """
+        call, learned = self._accepted(call), frozenset[str]()
+        while True:
+            try:
+                result = await ask(call)
+            except UpstreamFailure as failure:
+                words = await self._refused_by(call, failure)
+                if not words or len(learned) >= _MOST_REFUSED:
+                    raise
+                learned |= words
+                call = replace(call, refused=call.refused | words)
+            else:
+                if learned:
+                    self._refusals.learn(call.upstream_model, learned)
+                return result
+
+    async def _refused_by(self, call: ModelCall, failure: UpstreamFailure) -> frozenset[str]:
+        find = partial(self._format.refused_by, call, failure)
+        return await off_loop(is_large(call.parameters, call.messages), self.threads, find)
 
     def _url_of(self, path: str) -> httpx.URL:
         """Return the URL of a path, caching the last one.
@@ -110,12 +148,16 @@ class HttpProvider(UpstreamProvider):
         *,
         format: Format = OPENAI_CHAT,
         now: Callable[[], float] = time.time,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(name, base_url, credentials, format, now)
+        super().__init__(name, base_url, credentials, format, now, refused)
         self._upstream = client.upstream
 
     async def open(self, call: ModelCall, *, connect_s: float) -> "UpstreamAnswer":
         """See `actors.ports.Provider.open`."""
+        return await self._ask(call, partial(self._open, connect_s=connect_s))
+
+    async def _open(self, call: ModelCall, *, connect_s: float) -> "UpstreamAnswer":
         format, large = self._format, is_large(call.parameters, call.messages)
         opened = await self.send_request(
             partial(format.build, call),
@@ -125,7 +167,9 @@ class HttpProvider(UpstreamProvider):
         )
         streamed = opened.media_type == format.stream_type
         decoder = (format.stream_decoder if streamed else format.whole_decoder)(self.scrub)
-        return UpstreamAnswer(opened.body, decoder, opened.ignored, opened.record_failure)
+        request = opened.request
+        decoder = client_calls(decoder, request.names, request.call_ids)
+        return UpstreamAnswer(opened.body, decoder, request.ignored, opened.record_failure)
 
     async def send_request(
         self,
@@ -156,7 +200,7 @@ class HttpProvider(UpstreamProvider):
             body.close()
             text = f"the provider sent {media_type[:80] or 'something'} instead of an answer"
             raise UpstreamFailure(FailureKind.SERVER_ERROR, self.scrub(text), status=200)
-        return OpenResponse(media_type.lower(), body, parts.ignored, record_failure)
+        return OpenResponse(media_type.lower(), body, parts, record_failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
         url = self._url_of(parts.path)

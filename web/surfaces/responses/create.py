@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.runtime.offload import off_loop
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.model_call import CHAT_PARAMETERS, JSON, ModelCall
 from actors.turn.request import TurnRequest
 from actors.turn.state import Turn
 from web.dialects.openai_responses.stream import NAME
@@ -23,6 +23,9 @@ from web.surfaces.responses.request import ResponsesRequest
 from web.turns.planner import ModelRequest
 
 Start = Callable[[TurnRequest], Awaitable[Turn]]
+
+_SHARED = CHAT_PARAMETERS | {"reasoning"}
+"""Parameters that other APIs know too; all others are sent only to Responses."""
 
 _USER_PARAMETERS = ("user", "safety_identifier", "prompt_cache_key")
 """Parameters of a compaction request that its summary call keeps: they identify the user."""
@@ -83,11 +86,14 @@ def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:
     request, parameters = prepared.request, prepared.request.parameters
     if request.thinking and prepared.knows_thinking:
         parameters = {**parameters, "reasoning": request.thinking}
+    # Formats that cannot send reasoning of earlier answers warn about it by its name.
+    own = {*(parameters.keys() - _SHARED), *([THINKING] if context.has_reasoning else [])}
+    foreign: dict[str, tuple[str, ...]] = dict.fromkeys(sorted(own), ())
     return ModelCall(
         messages=context.messages,
         parameters=parameters,
-        # Formats that cannot send reasoning of earlier answers warn about it by this name.
-        foreign={THINKING: ()} if context.has_reasoning else {},
+        foreign=foreign,
+        client="openai-responses",
     )
 
 

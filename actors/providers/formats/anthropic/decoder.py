@@ -5,7 +5,9 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
+from actors.providers.formats.anthropic.fields import is_optional
 from actors.providers.formats.anthropic.request import translate
+from actors.providers.formats.anthropic.tools import NAMES
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
@@ -255,6 +257,8 @@ ANTHROPIC = Format(
     whole_decoder=AnthropicWholeDecoder,
     headers=(("anthropic-version", _VERSION),),
     key_header=("x-api-key", ""),
+    tool_names=NAMES,
+    optional=is_optional,
 )
 """The Messages API; the base URL ends in `/v1`."""
 

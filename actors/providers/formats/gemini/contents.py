@@ -39,13 +39,19 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
     system: list[Object] = []
     contents: list[conversion.Turn] = []
     names = conversion.tool_names(messages)
+    pictures: list[Object] = []
+    """Pictures of the results before, which follow behind the last one."""
     placeholder = None if _WITHOUT_SIGNATURES.match(model) else _UNSIGNED
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
+        left_out += conversion.unsigned_reasoning(message, path)
         left_out += conversion.unknown_fields(message, path)
         if isinstance(message, chat.ToolMessage):
-            conversion.append_turn(contents, "user", [_result(message, path, names, left_out)])
+            result = _result(message, path, names, pictures, left_out)
+            conversion.append_turn(contents, "user", [result])
             continue
+        conversion.append_turn(contents, "user", pictures)
+        pictures = []
         parts = list(_parts(message, path, left_out))
         match message:
             case chat.SystemMessage():
@@ -56,6 +62,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
             case _:
                 conversion.append_turn(contents, "user", parts)
                 left_out += [f"{path}.role"] if "role" in message.extras else []
+    conversion.append_turn(contents, "user", pictures)
     instruction: Object = {"systemInstruction": {"parts": system}} if system else {}
     return {"contents": contents} | instruction
 
@@ -63,6 +70,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
 def _parts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
     """Yield text and media parts; skip empty texts, which Gemini refuses."""
     for where, part in conversion.parts_of(message, path):
+        left_out += conversion.extra_part_fields(part, where)
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 if text:
@@ -100,26 +108,28 @@ def _calls(
 
 
 def _result(
-    message: chat.ToolMessage, path: str, names: dict[str | None, str], left_out: list[str]
+    message: chat.ToolMessage,
+    path: str,
+    names: dict[str | None, str],
+    pictures: list[Object],
+    left_out: list[str],
 ) -> Object:
-    """Return a tool's result as a function response: an object, with the tool's name."""
+    """Return a tool's result as a function response: an object, with the tool's name.
+
+    Its media are added to `pictures`: a response is JSON.
+    """
     id, name = message.tool_call_id, conversion.tool_name(message, names, path, left_out)
-    text = "".join(_texts(message, path, left_out))
+    parts = list(_parts(message, path, left_out))
+    texts = [part["text"] for part in parts if "text" in part]
+    if media := [part for part in parts if "text" not in part]:
+        pictures += [{"text": f"From the result of {name or id or 'a call'}:"}, *media]
+    text = "".join(map(str, texts))
     response = conversion.object_of(text)
     built: Object = {
         "name": name or id or "",
         "response": {"output": text} if response is None else response,
     }
     return {"functionResponse": built | ({"id": id} if id else {})}
-
-
-def _texts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[str]:
-    for where, part in conversion.parts_of(message, path):
-        match part:
-            case chat.TextPart(text) | chat.RefusalPart(text):
-                yield text
-            case _:
-                left_out.append(where)
 
 
 def _linked(url: str) -> Object | None:

@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
-from actors.providers.formats.gemini.request import path_of, translate
+from actors.providers.formats.gemini.request import NAMES, path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, UpstreamFailure
@@ -235,6 +235,7 @@ GEMINI = Format(
     stream_decoder=GeminiDecoder,
     whole_decoder=GeminiWholeDecoder,
     key_header=("x-goog-api-key", ""),
+    tool_names=NAMES,
 )
 """Gemini's API; the base URL ends in `/v1beta`."""
 

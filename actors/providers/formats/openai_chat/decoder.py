@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator
 
-from actors.providers.formats.base import Format, FormatSpec, Translation
+from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream, usage_of
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import FRAME, Choice, Delta, Frame, TokenUsage
+from actors.providers.formats.openai_chat.request import is_optional, refused_by, translate
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
-from actors.providers.formats.vendor_extensions import THINKING, as_chat
+from actors.providers.formats.tool_names import OPENAI_NAMES
 from actors.providers.redaction import Scrub
-from actors.turn.chat_messages import write_messages
 from actors.turn.chunks import (
     Chunk,
     ReasoningChunk,
@@ -19,7 +19,7 @@ from actors.turn.chunks import (
     ToolCallChunk,
     UsageChunk,
 )
-from actors.turn.model_call import FailureKind, ModelCall
+from actors.turn.model_call import FailureKind
 from actors.turn.outcome import Reason, Usage
 
 _FINISHES = {
@@ -31,19 +31,6 @@ _FINISHES = {
 """Finish reasons by `finish_reason`.
 
 Any other value means `stop`: a provider-specific reason is an end that the provider chose."""
-
-
-def translate(call: ModelCall) -> Translation:
-    """Return the body for a call."""
-    call, left_out = as_chat(call, keep_field=THINKING)
-    body = {
-        **call.parameters,
-        "model": call.upstream_model,
-        "messages": write_messages(call.messages),
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    return Translation(body, tuple(left_out))
 
 
 class _ChatFrames(Reader[Frame]):
@@ -125,7 +112,11 @@ OPENAI_CHAT = Format(
     translate=translate,
     stream_decoder=OpenAIChatDecoder,
     whole_decoder=OpenAIWholeDecoder,
+    tool_names=OPENAI_NAMES,
+    optional=is_optional,
 )
 """Chat Completions; the base URL ends in `/v1`."""
 
-FORMAT = FormatSpec("openai-chat", OPENAI_CHAT, embeddings_path="/embeddings")
+FORMAT = FormatSpec(
+    "openai-chat", OPENAI_CHAT, embeddings_path="/embeddings", refused_by=refused_by
+)

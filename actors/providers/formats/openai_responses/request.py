@@ -2,6 +2,7 @@
 
 from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
+from actors.providers.formats.efforts import is_derived, openai_effort
 from actors.providers.formats.openai_responses.input_items import items_of
 from actors.providers.formats.parameters import Object
 from actors.providers.formats.vendor_extensions import as_chat
@@ -26,32 +27,63 @@ _UNSUPPORTED: dict[str, tuple[JSON, ...]] = {
 }
 """Chat parameters that Responses lacks, each with the values that make no difference."""
 
+_FIELDS = frozenset(
+    {
+        *("access_programs", "context_management", "conversation", "image", "instructions"),
+        *("max_output_tokens", "max_tool_calls", "metadata", "moderation", "parallel_tool_calls"),
+        *("previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options"),
+        *("prompt_cache_retention", "safety_identifier", "service_tier", "temperature"),
+        *("top_logprobs", "top_p", "truncation", "user"),
+    }
+)
+"""Parameters that are sent unchanged (API reference, "Create a response")."""
+_OPTIONAL = frozenset(
+    {
+        *("include", "max_tool_calls", "metadata", "moderation", "parallel_tool_calls"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+        *("reasoning_effort", "safety_identifier", "service_tier", "top_logprobs"),
+        *("truncation", "user"),
+    }
+)
+"""Fields without which an answer is still one to the request."""
+
 _SET_HERE = frozenset({"stream", "stream_options", "store"})
 """Parameters that Trouper sets itself; answers are never stored at the provider."""
+
+
+def is_optional(name: str) -> bool:
+    """Return whether a request can do without a field that the server refuses."""
+    return name in _OPTIONAL
 
 
 def translate(call: ModelCall, *, stream: bool = False) -> Translation:
     """Return the body for a call; `stream` only exists over HTTP.
 
-    Unknown parameters and tools that aren't functions are passed through: they may be the
-    provider's own.
+    Tools that aren't functions are passed through: they may be the provider's own.
     """
-    call, left_out = as_chat(call)
+    derived = is_derived(call)
+    effort = openai_effort(call, derived=derived)
+    own = call.client == "openai-responses"
+    call, left_out = as_chat(call, keep=_FIELDS | _WRITERS.keys() if own else ())
     body: Object = {"model": call.upstream_model, "store": False}
     if stream:
         body["stream"] = True
-    body["input"] = items_of(call.messages, left_out)
+    body["input"] = items_of(call.messages, left_out, own_client=own)
     for name, value in call.parameters.items():
         if value is None or name in _SET_HERE:
             continue
         if name in _UNSUPPORTED:
             left_out += [] if value in _UNSUPPORTED[name] else [name]
+        elif name == "reasoning_effort" and effort is None:
+            left_out += [] if derived else [name]
         elif (write := _WRITERS.get(name)) is not None:
-            write(body, value, left_out)
-        elif name in body:
-            left_out.append(name)
-        else:
+            write(body, effort if name == "reasoning_effort" else value, left_out)
+        elif name in _FIELDS and name not in body:
             body[name] = value
+        else:
+            left_out += [] if parameters.is_default_value(name, value) else [name]
+    if "tools" not in body:
+        left_out += parameters.without_tools(body)
     return Translation(body, tuple(left_out))
 
 
@@ -63,6 +95,7 @@ def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
                 left_out.append(f"tools[{number}]")
             case {"type": "function", "function": dict(function)}:
                 tools.append(_function(function))
+                left_out += parameters.unknown_tool_fields(tool, function, f"tools[{number}]")
             case _:
                 tools.append(tool)
     if tools:
@@ -71,8 +104,9 @@ def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
 
 def _function(function: Object) -> Object:
     # The default of `strict` is true in Responses and false in Chat Completions.
+    known = {name: function[name] for name in function if name in parameters.FUNCTION_FIELDS}
     strict = function.get("strict") or False
-    return {"type": "function", "parameters": None, **function, "strict": strict}
+    return {"type": "function", "parameters": None, **known, "strict": strict}
 
 
 def _tool_choice(body: Object, value: JSON, left_out: list[str]) -> None:
