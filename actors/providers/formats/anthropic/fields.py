@@ -17,13 +17,11 @@ _BETAS = {
     "compaction": ("compact-",),
     "context_management": ("context-management-", "compact-"),
     "fallback_credit_token": ("fallback-credit-",),
-    "fallbacks": ("server-side-fallback-",),
     "mcp_servers": ("mcp-",),
     "output_format": ("structured-outputs-",),
-    "thread": ("message-threads-",),
     "user_profile_id": ("user-profiles-",),
 }
-"""Beginnings of the betas, one of which a field needs."""
+"""Betas, one of which a field needs, if their names don't contain that of the field."""
 
 _NEEDED = frozenset(
     {
@@ -58,15 +56,17 @@ def is_optional(name: str) -> bool:
 
 
 def accepted_fields(given: Object, betas: tuple[str, ...], left_out: list[str]) -> Object:
-    """Return the fields that the API takes; add the names of all others to `left_out`.
-
-    A client that sends betas may use fields which are newer than this list.
-    """
+    """Return the fields that the API takes; add the names of all others to `left_out`."""
     accepted: Object = {}
     for name, value in given.items():
-        needed = _BETAS.get(name, ("",))
-        if name in _STABLE or any(beta.startswith(needed) for beta in betas):
+        if name in _STABLE or is_in_beta(name, betas):
             accepted[name] = value
         elif not is_default_value(name, value):
             left_out.append(name)
     return accepted
+
+
+def is_in_beta(field: str, betas: tuple[str, ...]) -> bool:
+    """Return whether a field belongs to one of the betas, which may be newer than this module."""
+    named = field.removesuffix("s").replace("_", "-")
+    return any(part in beta for part in _BETAS.get(field, (named,)) for beta in betas)

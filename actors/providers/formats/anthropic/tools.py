@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from actors.providers.formats.anthropic.fields import TOOL_FIELDS
+from actors.providers.formats.anthropic.fields import TOOL_FIELDS, is_in_beta
 from actors.providers.formats.anthropic.schema import accepted_schema
 from actors.providers.formats.conversion import extra_fields
 from actors.providers.formats.parameters import Object
@@ -24,8 +24,8 @@ def tools_of(
     """Return the tools; add the paths of entries and fields that aren't sent to `left_out`.
 
     An entry with a `name` but no `function` is one of the API's own tools and passes unchanged. So
-    do all fields of tools if the client sends betas, which may have more than are known here, and
-    the schemas of a client that speaks the same API (`own_client`).
+    do the fields of the client's betas, and the schemas of a client that speaks the same API
+    (`own_client`).
     """
     found: list[Object] = []
     if value and not isinstance(value, list):
@@ -35,7 +35,11 @@ def tools_of(
         match entry:
             case {"function": dict(function)} if isinstance(function.get("name"), str):
                 left_out += extra_fields(function, f"{path}.function", *_FUNCTION)
-                extras = {name: entry[name] for name in entry if betas or name in TOOL_FIELDS}
+                extras = {
+                    name: value
+                    for name, value in entry.items()
+                    if name not in _ENTRY and (name in TOOL_FIELDS or is_in_beta(name, betas))
+                }
                 left_out += extra_fields(entry, path, *_ENTRY, *extras)
                 tool = dict(_tool(function, extras))
                 if tool.get("strict") and not own_client:
@@ -72,7 +76,7 @@ def _tool(function: Object, extras: Object) -> Iterator[tuple[str, JSON]]:
         yield "strict", True
     if function.get("cache_control"):
         yield "cache_control", function["cache_control"]
-    yield from ((name, value) for name, value in extras.items() if name not in _ENTRY)
+    yield from extras.items()
 
 
 def _schema(parameters: JSON) -> JSON:

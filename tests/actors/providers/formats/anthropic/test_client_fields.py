@@ -64,10 +64,10 @@ def test_beta_fields_are_sent_with_their_beta_alone(field: str, value: object, b
         assert ANTHROPIC.unsupported(without) == (field,)
 
 
-def test_newer_fields_are_sent_for_clients_with_betas() -> None:
-    asked = own(call(newer={"a": 1}), "newer-2027-01-01")
-    assert sent(asked)["newer"] == {"a": 1}
-    assert ANTHROPIC.unsupported(own(call(newer={"a": 1}))) == ("newer",)
+def test_newer_fields_are_sent_with_a_beta_of_their_name() -> None:
+    asked = own(call(new_things={"a": 1}), CODE, "new-thing-2027-01-01")
+    assert sent(asked)["new_things"] == {"a": 1}
+    assert ANTHROPIC.unsupported(own(call(new_things={"a": 1}), CODE)) == ("new_things",)
 
 
 def test_refused_beta_is_left_out_with_its_fields() -> None:
