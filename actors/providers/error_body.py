@@ -54,7 +54,7 @@ def _read(error: object) -> ProviderError | None:
         message,
         code=_as_text(details.get("reason")) or (_as_text(code) if status is None else None),
         type=_as_text(error.get("type")) or _as_text(error.get("status")),
-        param=_as_text(error.get("param")),
+        param=_as_text(error.get("param")) or _place(error),
         status=status,
         retry_after_s=_seconds(details.get("retryDelay")),
     )
@@ -90,8 +90,21 @@ def _message(error: dict[object, object]) -> str | None:
         value = error.get(field)
         if isinstance(value, str) and value:
             return value
+        if isinstance(value, dict):  # Mistral nests FastAPI's errors in its own
+            return _message(value)
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return _message(value[0])  # FastAPI sends a list of validation errors
+    return None
+
+
+def _place(error: dict[object, object]) -> str | None:
+    """Return the path of the invalid field in FastAPI's list of errors, without `body`."""
+    for field in ("message", "detail"):
+        match error.get(field):
+            case dict(inner):
+                return _place(inner)
+            case [{"loc": ["body", *place]}, *_]:
+                return ".".join(map(str, place)) or None
     return None
 
 

@@ -19,6 +19,7 @@ import trio
 from msgspec import Struct
 
 from actors.ports import ignore
+from actors.providers.formats.answer_calls import client_calls
 from actors.providers.formats.base import FormatSpec, RequestParts, Translation
 from actors.providers.formats.openai_responses.decoder import (
     BASE_URL,
@@ -52,6 +53,7 @@ async def open_responses_ws(
     credentials: Credentials | None,
     *,
     ca_file: str | None = None,
+    refused: frozenset[str] = frozenset(),
     connect: Connect = open_wire,
     now: Clock = time.time,
 ) -> AsyncIterator["ResponsesWsProvider"]:
@@ -64,7 +66,9 @@ async def open_responses_ws(
     single: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
-            yield ResponsesWsProvider(name, base_url, credentials, nursery, tls, connect, now)
+            yield ResponsesWsProvider(
+                name, base_url, credentials, nursery, tls, connect, now, refused
+            )
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         # Socket tasks never raise, so a single exception comes from the body of the caller's
@@ -88,8 +92,9 @@ class ResponsesWsProvider(UpstreamProvider):
         tls: ssl.SSLContext | None,
         connect: Connect,
         now: Clock,
+        refused: frozenset[str],
     ) -> None:
-        super().__init__(name, base_url, credentials, _MESSAGES, now)
+        super().__init__(name, base_url, credentials, _MESSAGES, now, refused)
         self._nursery = nursery
         self._tls = tls
         self._connect = connect
@@ -98,6 +103,11 @@ class ResponsesWsProvider(UpstreamProvider):
         self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
     ) -> "WsAnswer":
         """See `actors.ports.Provider.open`."""
+        return await self._ask(call, partial(self._open, connect_s=connect_s, alive=alive))
+
+    async def _open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None]
+    ) -> "WsAnswer":
         key = self._credentials.take()
         large, build = is_large(call.parameters, call.messages), partial(self._format.build, call)
         parts = await off_loop(large, self.threads, partial(build, key))
@@ -127,7 +137,8 @@ class ResponsesWsProvider(UpstreamProvider):
         headers = [("user-agent", "trouper"), *(h for h in parts.headers if h[0] not in _OF_BODIES)]
         wire, url = await self._wire(connect_s), self._url_of(parts.path)
         socket = Socket(wire, url, headers, self.scrub, alive)
-        decoder = MessageReader(self.scrub, self._now)
+        reader = MessageReader(self.scrub, self._now)
+        decoder = client_calls(reader, parts.names, parts.call_ids)
         answer = WsAnswer(socket, lambda *_: decoder, parts.ignored, record_failure, alive, decoder)
         try:
             await self._nursery.start(socket.run)

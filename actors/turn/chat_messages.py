@@ -51,7 +51,7 @@ def read_message(message: Mapping[str, JSON]) -> chat.Message:
         case "tool" | "function":
             return chat.ToolMessage(
                 content=content,
-                tool_call_id=_take(fields, "tool_call_id", str),
+                tool_call_id=_take_id(fields, "tool_call_id"),
                 name=_take(fields, "name", str),
                 is_error=_take_true(fields, "is_error"),
                 role=role,
@@ -96,11 +96,11 @@ def read_call(call: JSON) -> chat.AnyToolCall:
     match fields:
         case {"function": {"name": str(name)}}:
             function = _take_inner(fields, "function", "name")
-            id, arguments = _take(fields, "id", str), _take_arguments(function)
+            id, arguments = _take_id(fields, "id"), _take_arguments(function)
             return chat.ToolCall(id, name, arguments, _nested(fields, "function", function))
         case {"custom": {"name": str(name), "input": str(text)}}:
             custom = _take_inner(fields, "custom", "name", "input")
-            id = _take(fields, "id", str)
+            id = _take_id(fields, "id")
             return chat.CustomToolCall(id, name, text, _nested(fields, "custom", custom))
         case _:
             return chat.OtherToolCall(fields)
@@ -311,16 +311,23 @@ def _take(fields: Object, name: str, kind: type[T]) -> T | None:
     return value
 
 
+def _take_id(fields: Object, name: str) -> str | None:
+    """Remove and return the id of a call, which some servers number; None if it has none."""
+    id = fields.pop(name, None)
+    if isinstance(id, int) and not isinstance(id, bool):
+        return str(id)
+    return id if isinstance(id, str) and id else None
+
+
 def _take_true(fields: Object, name: str) -> bool:
     return fields.get(name) is True and fields.pop(name) is True
 
 
 def _take_arguments(function: Object) -> str:
     """Remove and return a call's arguments as text; some clients send a JSON value."""
-    arguments = function.get("arguments")
+    arguments = function.pop("arguments", None)
     if arguments is None:
         return ""
-    del function["arguments"]
     return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
 
 

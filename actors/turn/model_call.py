@@ -10,6 +10,21 @@ from actors.turn.messages import JSON as JSON
 from actors.turn.messages import Message
 from actors.turn.outcome import Reason
 
+CHAT_PARAMETERS = frozenset(
+    {
+        *("audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs"),
+        *("max_completion_tokens", "max_tokens", "metadata", "modalities", "moderation", "n"),
+        *("parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key"),
+        *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort"),
+        *("response_format", "safety_identifier", "seed", "service_tier", "stop", "store"),
+        *("temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity"),
+        "web_search_options",
+    }
+)
+"""Parameters of Chat Completions (API reference, "Create chat completion").
+
+All but `model`, `messages`, `stream` and `stream_options`."""
+
 
 class Route(Struct, frozen=True):
     """A provider and one of its models, written `provider/upstream-model`."""
@@ -69,6 +84,17 @@ class ModelCall(Struct, frozen=True, kw_only=True):
     client_tools: dict[str, ClientTool] = {}
     """Tools of the client by the names of the functions that stand in for them."""
     native: NativeRequest | None = None
+    client: str = "openai-chat"
+    """The format that the client speaks: `openai-chat`, `anthropic` or `openai-responses`."""
+    betas: tuple[str, ...] = ()
+    """The client's `anthropic-beta` header, for routes that speak the same API."""
+    strict: bool = False
+    """True if a field that the provider refuses must fail the call instead of being left out."""
+    refused: frozenset[str] = frozenset()
+    """Fields and values that the route refuses, which the request does without.
+
+    Set by each attempt. A value is written `reasoning_effort=max`, the role `developer` and a beta
+    by their names, and every field that Chat doesn't have as `*`."""
 
     def native_for(self, api: str) -> NativeRequest | None:
         """Return the request in the form of this API, if it still expresses the messages.

@@ -17,6 +17,7 @@ from web.config.field_types import Secret
 from web.config.sections import Count, Pause, Section, TimeoutOverrides
 
 _VISIBLE = re.compile(r"[!-~]+")
+_WORD = re.compile(r"\*|[A-Za-z_][A-Za-z0-9_]*(=[A-Za-z0-9_.-]+)?")
 
 
 def formats() -> dict[str, FormatSpec]:
@@ -54,8 +55,15 @@ def _sendable(secret: Secret) -> Secret:
     return secret
 
 
+def _word(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise ValueError("must be a field, a value such as reasoning_effort=high, or *")
+    return text
+
+
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 Key = Annotated[Secret, AfterValidator(_sendable)]
+Word = Annotated[str, AfterValidator(_word)]
 
 
 class UpstreamLimits(Section):
@@ -104,6 +112,11 @@ class Upstream(Section):
     """Several API keys, used in rotation instead of `api_key`; a key that is refused is paused."""
     ca_file: Annotated[Path, AfterValidator(_ca_file)] | None = None
     """PEM file of the authorities that sign the upstream's certificate. Default: the system's."""
+    accepts: tuple[Word, ...] = ()
+    """Fields and values of OpenAI's API that the server accepts although other servers usually
+    don't, such as `developer` or `reasoning_effort=xhigh`."""
+    refuses: tuple[Word, ...] = ()
+    """Fields and values that the server refuses, in addition to those left out by default."""
     limits: UpstreamLimits = UpstreamLimits()
     """Limits on the use of this provider."""
     timeouts: TimeoutOverrides = TimeoutOverrides()

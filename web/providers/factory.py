@@ -74,16 +74,17 @@ async def _upstream(
 ) -> Provider:
     format = formats()[settings.format]
     url, ca_file = settings.base_url, str(settings.ca_file) if settings.ca_file else None
+    refused = (format.refused_by(url) - {*settings.accepts}) | {*settings.refuses}
     try:
         if format.open is not None:
-            opened = format.open(name, url, credentials, ca_file=ca_file)
+            opened = format.open(name, url, credentials, ca_file=ca_file, refused=refused)
             return await stack.enter_async_context(opened)
         most_idle = settings.limits.concurrent or _MOST_IDLE
         client = make_client(url, ca_file=ca_file, max_idle=most_idle)
     except (OSError, ssl.SSLError) as error:
         raise StartupRefused(f"[providers.{name}] ca_file: {ca_file}: {error}") from error
     await stack.enter_async_context(client)
-    return HttpProvider(name, url, credentials, client, format=format.format)
+    return HttpProvider(name, url, credentials, client, format=format.format, refused=refused)
 
 
 def _scenario(name: str, settings: Simulated) -> Scenario:

@@ -83,6 +83,13 @@ class Fields:
             raise self.wrong(name, f"must be a string of 1 to {longest} characters.")
         return value
 
+    def call_id(self, name: str) -> str | None:
+        """Return the id of a tool call, or None without one; servers may number their calls."""
+        value = self.values.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        return self.optional(name, str, "a string") or None
+
     def child(self, given: JSON, path: str) -> Self:
         """Return an object in this one, with its path."""
         return type(self)(given, path, self.code)

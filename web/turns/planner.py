@@ -64,7 +64,7 @@ class TurnPlan(Struct, frozen=True):
         return TurnRequest(
             model=request.model,
             routes=fitting.routes,
-            call=fitting.call,
+            call=replace(fitting.call, strict=True) if request.strict else fitting.call,
             notes=fitting.notes,
             dialect=dialect,
             dialect_options=request.dialect_options,

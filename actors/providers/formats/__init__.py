@@ -5,6 +5,9 @@
 - `body_kind`: chooses the decoder of a body
 - `decoding`: base classes of the decoders
 - `conversion`, `parameters`: convert the messages and parameters of a call
+- `preparation`, `tool_history`, `tool_names`: make the tools and calls of any request usable
+- `answer_calls`: restores names of tools in answers
+- `refusals`, `efforts`: fields, values and reasoning efforts that servers refuse
 - `media`: kinds of media, and texts in their place
 - `vendor_extensions`, `native_content`: remove what only the client's API, or another one, knows
 - `custom_tools`: replaces custom tools by functions

@@ -1,6 +1,6 @@
 """Interface of a wire format: builds the request of a call and decodes its answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -9,11 +9,14 @@ from msgspec.structs import replace
 
 from actors.ports import Provider
 from actors.providers.formats.native_content import for_api
+from actors.providers.formats.preparation import Prepared, prepared
+from actors.providers.formats.refusals import refused_words
+from actors.providers.formats.tool_names import NameRule
 from actors.providers.http.credentials import Credentials
 from actors.providers.redaction import Scrub
 from actors.runtime.json_pieces import encoded
 from actors.turn.chunks import Chunk
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.model_call import JSON, ModelCall, UpstreamFailure
 
 
 class RequestParts(Struct, frozen=True):
@@ -25,6 +28,10 @@ class RequestParts(Struct, frozen=True):
     body: bytes
     ignored: tuple[str, ...] = ()
     """Paths that the request leaves out, as returned by `Format.unsupported`."""
+    names: Mapping[str, str] = {}
+    """Names of tools that were shortened: the client's by those in the request."""
+    call_ids: frozenset[str] = frozenset()
+    """Ids of the tool calls in the request, which no call of the answer may have."""
 
 
 class Decoder(Protocol):
@@ -56,6 +63,8 @@ class Translation(Struct, frozen=True):
 
     body: dict[str, JSON]
     left_out: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of this request alone."""
 
 
 class Format(Struct, frozen=True, kw_only=True):
@@ -83,10 +92,26 @@ class Format(Struct, frozen=True, kw_only=True):
     """Headers of every request, apart from `content-type`, `accept` and the credentials."""
     key_header: tuple[str, str] = ("authorization", "Bearer ")
     """Name of the header with the API key, and the text before the key."""
+    tool_names: NameRule | None = None
+    """The names that tools may have; others are shortened, and restored in the answer."""
+    optional: Callable[[str], bool] = lambda name: False
+    """Returns whether a request can be sent without a field that the server refuses."""
 
     def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """Return the paths of the parts of a call that `build` leaves out."""
-        return self._translated(call).left_out
+        return self._translated(self._prepared(call)).left_out
+
+    def refused_by(self, call: ModelCall, failure: UpstreamFailure) -> frozenset[str]:
+        """Return the fields, values and betas, as in `ModelCall.refused`, that a failure names.
+
+        Empty if the request cannot do without them.
+        """
+        translation = self._translated(self._prepared(call))
+        words = refused_words(translation.body, call.betas, failure, self.optional) - call.refused
+        if not (words and call.strict):
+            return words
+        rest = self.unsupported(replace(call, refused=call.refused | words))
+        return words if set(rest) <= set(translation.left_out) else frozenset()
 
     def build(self, call: ModelCall, api_key: str | None) -> RequestParts:
         """Return the request for a call, without credentials if `api_key` is None."""
@@ -98,26 +123,50 @@ class Format(Struct, frozen=True, kw_only=True):
         if api_key is not None:
             name, prefix = self.key_header
             headers.append((name, prefix + api_key))
-        translation = self._translated(call)
-        body = encoded(translation.body)
-        path = self.path(call.upstream_model)
-        return RequestParts(path, tuple(headers), body, translation.left_out)
+        ready = self._prepared(call)
+        translation = self._translated(ready)
+        return RequestParts(
+            self.path(call.upstream_model),
+            (*headers, *translation.headers),
+            encoded(translation.body),
+            translation.left_out,
+            ready.names,
+            ready.call_ids,
+        )
 
-    def _translated(self, call: ModelCall) -> Translation:
+    def _prepared(self, call: ModelCall) -> Prepared:
         call, left_out = for_api(call, self.api, self.media)
-        translation = self.translate(call)
-        if not left_out:
+        ready = prepared(call, self.tool_names)
+        return replace(ready, left_out=(*left_out, *ready.left_out)) if left_out else ready
+
+    def _translated(self, ready: Prepared) -> Translation:
+        translation = self.translate(ready.call)
+        refused = sorted(ready.call.refused & translation.body.keys())
+        if not (refused or ready.left_out):
             return translation
-        return replace(translation, left_out=(*left_out, *translation.left_out))
+        kept = {name: one for name, one in translation.body.items() if name not in refused}
+        return replace(
+            translation, body=kept, left_out=(*ready.left_out, *translation.left_out, *refused)
+        )
 
 
 class OpenProvider(Protocol):
     """A function that opens a provider with connections of its own."""
 
     def __call__(
-        self, name: str, base_url: str, credentials: Credentials, /, *, ca_file: str | None
+        self,
+        name: str,
+        base_url: str,
+        credentials: Credentials,
+        /,
+        *,
+        ca_file: str | None,
+        refused: frozenset[str],
     ) -> AbstractAsyncContextManager[Provider]:
-        """Return a context that closes the connections."""
+        """Return a context that closes the connections.
+
+        `refused` are fields and values that the server refuses, as in `ModelCall.refused`.
+        """
 
 
 class FormatSpec(Struct, frozen=True):
@@ -132,3 +181,5 @@ class FormatSpec(Struct, frozen=True):
     """Path of the embeddings endpoint below the base URL; None without one."""
     open: OpenProvider | None = None
     """Opens a provider that does not use HTTP requests; None for `HttpProvider`."""
+    refused_by: Callable[[str], frozenset[str]] = lambda base_url: frozenset()
+    """Returns what the server at a base URL refuses, as in `ModelCall.refused`."""

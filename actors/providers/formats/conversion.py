@@ -13,12 +13,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.turn import messages as chat
-from actors.turn.chat_messages import Object
+from actors.turn.chat_messages import REASONING, Object, plain_reasoning
 
 T = TypeVar("T")
 
-_UNREPORTED = ("reasoning", "role", "tool_call_id")
-"""Extra fields of messages that formats read, or drop as they drop reasoning without signature."""
+_READ = ("role",)
+"""Extra fields of messages that all formats read."""
 
 
 def parts_of(message: chat.Message, path: str) -> Iterator[tuple[str, chat.Part]]:
@@ -64,10 +64,22 @@ def unknown_fields(message: chat.Message, path: str, *known: str) -> list[str]:
     return [f"{path}.is_error"] * failed + extra_fields(message.extras, path, *known)
 
 
+def unsigned_reasoning(message: chat.Message, path: str) -> list[str]:
+    """Return the path of reasoning without a signature, which few APIs take back."""
+    plain = isinstance(message, chat.AssistantMessage) and plain_reasoning(message)
+    return [f"{path}.{REASONING}"] if plain else []
+
+
 def extra_fields(extras: chat.Extras, path: str, *known: str) -> list[str]:
     """Return the paths of non-empty extra fields that aren't `known`."""
-    known = (*known, *_UNREPORTED)
+    known = (*known, *_READ)
     return [f"{path}.{name}" for name, value in extras.items() if value and name not in known]
+
+
+def extra_part_fields(part: chat.Part, path: str, *known: str) -> list[str]:
+    """Return the paths of extra fields of a part that aren't `known`."""
+    # The extras of other parts are all that they have, and reported as a whole.
+    return [] if isinstance(part, chat.OtherPart) else extra_fields(part.extras, path, *known)
 
 
 def tool_names(messages: Iterable[chat.Message]) -> dict[str | None, str]:

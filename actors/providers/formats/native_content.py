@@ -27,7 +27,7 @@ def for_api(call: ModelCall, api: str, media: Set[str]) -> tuple[ModelCall, list
     """Return the call for providers of the format `api`, and the paths of what was left out.
 
     `media` are the kinds of media that the API has. Messages that the client sent in the form of
-    this API stay as they are.
+    this API stay as they are, and the call keeps only such a form.
     """
     native = call.native_for(api)
     unexpressed = call.native.unexpressed if call.native is not None and native is None else ()
@@ -40,7 +40,7 @@ def for_api(call: ModelCall, api: str, media: Set[str]) -> tuple[ModelCall, list
         else message
         for index, message in enumerate(call.messages)
     )
-    return replace(call, messages=messages), adapter.left_out
+    return replace(call, messages=messages, native=native), adapter.left_out
 
 
 def is_anthropic_tool(tool: JSON) -> bool:

@@ -13,6 +13,9 @@ Writer = Callable[[Object, JSON, list[str]], None]
 
 It adds the paths of what it leaves out to the list."""
 
+FUNCTION_FIELDS = frozenset({"name", "description", "parameters", "strict"})
+"""Fields of a function (API reference, "FunctionObject")."""
+
 _NO_REQUEST: dict[str, tuple[JSON, ...]] = {
     "n": (1,),
     "parallel_tool_calls": (True,),
@@ -78,6 +81,21 @@ def beneath(name: str) -> Writer:
             body.setdefault(name, value)
 
     return write
+
+
+def unknown_tool_fields(tool: Object, function: Object, path: str) -> list[str]:
+    """Return the paths of fields of a tool that Chat doesn't have."""
+    found = [f"{path}.{name}" for name in tool if name not in ("type", "function")]
+    return found + [f"{path}.function.{name}" for name in function if name not in FUNCTION_FIELDS]
+
+
+def without_tools(body: Object) -> list[str]:
+    """Remove the choice of tools from a body without tools: servers refuse it (qwen-code#2054).
+
+    Returns the parameter's name if the choice demanded a call.
+    """
+    body.pop("parallel_tool_calls", None)
+    return [] if body.pop("tool_choice", None) in (None, "auto", "none") else ["tool_choice"]
 
 
 def object_at(body: Object, *path: str) -> Object:

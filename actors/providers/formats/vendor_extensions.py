@@ -3,12 +3,13 @@
 Extensions are the parameters and fields listed in `ModelCall.foreign`.
 """
 
+from collections.abc import Collection
 from typing import TypeVar
 
 from msgspec.structs import replace
 
 from actors.turn import messages as chat
-from actors.turn.chat_messages import REASONING, plain_reasoning
+from actors.turn.chat_messages import REASONING
 from actors.turn.model_call import ModelCall
 
 T = TypeVar("T", bound=chat.Message | chat.Part | chat.AnyToolCall)
@@ -16,13 +17,13 @@ T = TypeVar("T", bound=chat.Message | chat.Part | chat.AnyToolCall)
 THINKING = REASONING
 
 
-def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, list[str]]:
+def as_chat(call: ModelCall, keep: Collection[str] = ()) -> tuple[ModelCall, list[str]]:
     """Return the call in plain Chat form and the paths of what was left out.
 
-    The field `keep_field`, if given, is kept. A parameter that Chat parameters express as well is
-    removed without being reported.
+    The fields in `keep` are kept. A parameter that Chat parameters express as well is removed
+    without being reported.
     """
-    foreign = {name: chat for name, chat in call.foreign.items() if name != keep_field}
+    foreign = {name: chat for name, chat in call.foreign.items() if name not in keep}
     if not foreign:
         return call, []
     remover = _Remover(frozenset(foreign))
@@ -39,18 +40,6 @@ def as_chat(call: ModelCall, keep_field: str | None = None) -> tuple[ModelCall, 
     )
     plain = replace(call, messages=messages, parameters=parameters, foreign={})
     return plain, unexpressed + remover.left_out
-
-
-def reasoning_paths(call: ModelCall) -> list[str]:
-    """Return the paths of extension reasoning, for formats that don't accept reasoning."""
-    if THINKING not in call.foreign:
-        return []
-    places = enumerate(call.messages)
-    return [
-        f"messages[{index}].{THINKING}"
-        for index, message in places
-        if isinstance(message, chat.AssistantMessage) and plain_reasoning(message)
-    ]
 
 
 def redundant_parameters(call: ModelCall) -> frozenset[str]:

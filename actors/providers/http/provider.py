@@ -2,16 +2,18 @@
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import httpx
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from actors.ports import ignore
+from actors.providers.formats.answer_calls import client_calls
 from actors.providers.formats.base import Decoder, Format, RequestParts
 from actors.providers.formats.body_kind import (
     DOCUMENT,
@@ -20,6 +22,7 @@ from actors.providers.formats.body_kind import (
     choose_decoder,
 )
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
+from actors.providers.formats.refusals import Refusals
 from actors.providers.http.credentials import Credentials, FailureRecorder
 from actors.providers.http.failures import (
     connection_failure,
@@ -34,10 +37,15 @@ from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.chunks import Chunk
 from actors.turn.model_call import ModelCall, UpstreamFailure
 
+T = TypeVar("T")
+
 Choose = Callable[[bytes, bool], Decoder | None]
 """Returns the decoder for a body that begins with these bytes, or None if more are needed.
 
 The bool is true if there are no more. Raises `UpstreamFailure` if the body isn't an answer."""
+
+_MOST_REFUSED = 4
+"""Refused fields of a call after which the next refusal is its failure."""
 
 
 class UpstreamClient(httpx.AsyncClient):
@@ -57,8 +65,7 @@ class OpenResponse(Struct, frozen=True):
 
     media_type: str
     body: ResponseBody
-    ignored: tuple[str, ...]
-    """Paths that the request leaves out."""
+    request: RequestParts
     record_failure: FailureRecorder
     """Records a failure of the answer for the key that was sent."""
 
@@ -66,7 +73,8 @@ class OpenResponse(Struct, frozen=True):
 class UpstreamProvider:
     """Base class of providers that have an address and credentials (`actors.ports.Provider`).
 
-    Without `credentials` no key is sent. Raises `ValueError` if the base URL cannot be used.
+    Without `credentials` no key is sent. `refused` are fields and values that the server refuses,
+    as in `ModelCall.refused`. Raises `ValueError` if the base URL cannot be used.
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class UpstreamProvider:
         credentials: Credentials | None,
         format: Format,
         now: Callable[[], float],
+        refused: frozenset[str],
     ) -> None:
         url = _endpoint(name, base_url)
         self.name = name
@@ -85,6 +94,7 @@ class UpstreamProvider:
         self._credentials = credentials or Credentials()
         self._format = format
         self._now = now
+        self._refusals = Refusals(refused)
         self.threads = trio.CapacityLimiter(THREADS)
         """Limit on threads that build large requests and parse large documents."""
         self.scrub = scrubber(self._credentials.secrets, [url.host])
@@ -92,8 +102,37 @@ class UpstreamProvider:
 
     async def unsupported(self, call: ModelCall) -> tuple[str, ...]:
         """See `actors.ports.Provider.unsupported`."""
-        left_out = partial(self._format.unsupported, call)
+        left_out = partial(self._format.unsupported, self._accepted(call))
         return await off_loop(is_large(call.parameters, call.messages), self.threads, left_out)
+
+    def _accepted(self, call: ModelCall) -> ModelCall:
+        """Return the call with what the server is known to refuse."""
+        refused = self._refusals.of(call.upstream_model)
+        return replace(call, refused=refused) if refused else call
+
+    async def _ask(self, call: ModelCall, ask: Callable[[ModelCall], Awaitable[T]]) -> T:
+        """Return the result of `ask`; call it again without the fields that the server refuses.
+
+        Raises `UpstreamFailure`. A field is remembered once the server has accepted the rest.
+        """
+        call, learned = self._accepted(call), frozenset[str]()
+        while True:
+            try:
+                result = await ask(call)
+            except UpstreamFailure as failure:
+                words = await self._refused_by(call, failure)
+                if not words or len(learned) >= _MOST_REFUSED:
+                    raise
+                learned |= words
+                call = replace(call, refused=call.refused | words)
+            else:
+                if learned:
+                    self._refusals.learn(call.upstream_model, learned)
+                return result
+
+    async def _refused_by(self, call: ModelCall, failure: UpstreamFailure) -> frozenset[str]:
+        find = partial(self._format.refused_by, call, failure)
+        return await off_loop(is_large(call.parameters, call.messages), self.threads, find)
 
     def _url_of(self, path: str) -> httpx.URL:
         """Return the URL of a path, caching the last one.
@@ -122,30 +161,39 @@ class HttpProvider(UpstreamProvider):
         *,
         format: Format = OPENAI_CHAT,
         now: Callable[[], float] = time.time,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(name, base_url, credentials, format, now)
+        super().__init__(name, base_url, credentials, format, now, refused)
         self._upstream = client.upstream
 
     async def open(
         self, call: ModelCall, *, connect_s: float, alive: Callable[[], None] = ignore
     ) -> "UpstreamAnswer":
         """See `actors.ports.Provider.open`."""
+        return await self._ask(call, partial(self._open, connect_s=connect_s, alive=alive))
+
+    async def _open(
+        self, call: ModelCall, *, connect_s: float, alive: Callable[[], None]
+    ) -> "UpstreamAnswer":
         format, large = self._format, is_large(call.parameters, call.messages)
         build = partial(format.build, call)
         opened = await self.send_request(build, large=large, connect_s=connect_s)
-        choose = partial(self._choose, opened.media_type)
-        answer = UpstreamAnswer(opened.body, choose, opened.ignored, opened.record_failure, alive)
+        choose, ignored = partial(self._choose, opened), opened.request.ignored
+        answer = UpstreamAnswer(opened.body, choose, ignored, opened.record_failure, alive)
         if opened.media_type not in (format.stream_type, DOCUMENT, *UNSPECIFIC):
             # Probably a page, so the call fails like one with another status.
             await answer.judge()
         return answer
 
-    def _choose(self, media_type: str, beginning: bytes, ended: bool) -> Decoder | None:
+    def _choose(self, opened: OpenResponse, beginning: bytes, ended: bool) -> Decoder | None:
+        media_type, request = opened.media_type, opened.request
         try:
             make = choose_decoder(self._format, media_type, beginning, ended=ended)
         except NotAnAnswer:
             raise not_an_answer(media_type, self.scrub) from None
-        return None if make is None else make(self.scrub)
+        if make is None:
+            return None
+        return client_calls(make(self.scrub), request.names, request.call_ids)
 
     async def send_request(
         self,
@@ -174,7 +222,7 @@ class HttpProvider(UpstreamProvider):
             body.close()
             raise not_an_answer(media_type, self.scrub)
         self._credentials.record_success(key)
-        return OpenResponse(media_type.lower(), body, parts.ignored, record_failure)
+        return OpenResponse(media_type.lower(), body, parts, record_failure)
 
     def _request(self, parts: RequestParts, connect_s: float) -> httpx.Request:
         url = self._url_of(parts.path)

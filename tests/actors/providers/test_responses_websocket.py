@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
@@ -283,6 +284,25 @@ async def test_error_with_a_wait_in_milliseconds(autojump_clock: MockClock) -> N
     refusal = event("error", status=429, headers=waits, error={"message": "Slow down."})
     async with setting(saying(refusal)) as stage:
         assert (await stage.failure()).retry_after_s == 1.5
+
+
+async def test_refused_field_is_left_out_on_another_socket(autojump_clock: MockClock) -> None:
+    refused = event("error", status=400, error={"message": "Unknown parameter: 'user'."})
+    heard: list[dict[str, Any]] = []
+
+    async def handle(peer: Peer) -> None:
+        socket = await peer.accept()
+        heard.append(json.loads(await socket.get_message()))
+        await socket.send_message(refused if "user" in heard[-1] else DONE)
+        await listen(socket)
+
+    call = replace(CALL, parameters={"user": "u"})
+    async with setting(handle) as stage:
+        for _ in range(2):
+            answer = await stage.provider.open(call, connect_s=5.0)
+            assert answer.ignored == ("user",)
+            answer.close()
+    assert ["user" in message for message in heard] == [True, False, False]
 
 
 @pytest.mark.parametrize("headers", [None, {"retry-after": 7}, {"x": "y"}, ["retry-after"]])

@@ -40,6 +40,7 @@ _CALLS = st.sampled_from(
         {"id": "c", "type": "other"},
     ]
 )
+_IDS = st.text(min_size=1, max_size=5)
 _MESSAGES = st.one_of(
     st.fixed_dictionaries(
         {
@@ -63,7 +64,7 @@ _MESSAGES = st.one_of(
     ),
     st.fixed_dictionaries(
         {"role": st.sampled_from(["tool", "function"]), "content": st.text(max_size=5)},
-        optional={"tool_call_id": _JSON, "name": _JSON, "is_error": st.just(True) | st.text()},
+        optional={"tool_call_id": _IDS, "name": _JSON, "is_error": st.just(True) | st.text()},
     ),
 )
 
@@ -71,6 +72,20 @@ _MESSAGES = st.one_of(
 @given(_MESSAGES)
 def test_messages_are_written_as_they_were_read(message: dict[str, object]) -> None:
     assert write_message(read_message(message)) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [(None, None), ("", None), (7, "7"), ("a", "a"), (True, None), ([], None)]
+)
+def test_ids_of_calls_are_texts(given: object, read: str | None) -> None:
+    call = {"id": given, "function": {"name": "f"}}
+    message = read_message({"role": "assistant", "tool_calls": [call]})
+    assert isinstance(message, AssistantMessage)
+    assert isinstance(made := message.tool_calls[0], ToolCall)
+    assert made.id == read
+    result = read_message({"role": "tool", "tool_call_id": given, "content": ""})
+    assert isinstance(result, ToolMessage)
+    assert result.tool_call_id == read
 
 
 def test_parts_and_calls_are_typed() -> None:

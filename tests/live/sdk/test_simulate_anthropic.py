@@ -20,9 +20,10 @@ from anthropic.types import (
 )
 from anthropic.types.message_create_params import MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorResponse
+from msgspec.structs import replace
 
 from actors.providers.formats.anthropic.decoder import ANTHROPIC
-from actors.providers.formats.base import Format
+from actors.providers.formats.base import Format, Translation
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.turn.chat_messages import read_messages
 from actors.turn.chunks import Chunk, TextChunk
@@ -380,7 +381,26 @@ async def test_prefill_is_continued(upstream: Process) -> None:
 
 
 async def test_unknown_parameter_is_rejected(upstream: Process) -> None:
+    def with_odd(call: ModelCall) -> Translation:
+        sent = ANTHROPIC.translate(call)
+        return Translation(sent.body | {"odd": 1}, sent.left_out)
+
     question: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
-    call = ModelCall(upstream_model="sim", messages=read_messages(question), parameters={"odd": 1})
-    _, failure = await collect_answer(upstream, ANTHROPIC, call)
+    call = ModelCall(upstream_model="sim", messages=read_messages(question))
+    format = replace(ANTHROPIC, translate=with_odd, optional=lambda name: False)
+    _, failure = await collect_answer(upstream, format, call)
     assert failure == (FailureKind.REJECTED, 400)
+
+
+async def test_unknown_parameter_is_left_out_once_it_is_rejected(upstream: Process) -> None:
+    question: list[dict[str, object]] = [{"role": "user", "content": "Hi"}]
+    call = ModelCall(
+        upstream_model="sim",
+        messages=read_messages(question),
+        parameters={"odd": 1},
+        client="anthropic",
+        betas=("odd-2027-01-01",),
+    )
+    assert b'"odd"' in ANTHROPIC.build(call, None).body
+    chunks, failure = await collect_answer(upstream, ANTHROPIC, call)
+    assert (bool(chunks), failure) == (True, None)

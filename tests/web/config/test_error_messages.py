@@ -71,6 +71,10 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
             "[providers.up] base_url: must not contain white space",
         ),
         (
+            UP + 'accepts = ["two words"]',
+            "[providers.up] accepts[0]: must be a field, a value such as",
+        ),
+        (
             '[providers.up]\nformat = "openai-chat"\nbase_url = "http://a:99999/v1"',
             "[providers.up] base_url: is not a valid URL",
         ),

@@ -93,3 +93,25 @@ async def test_missing_ca_file_refuses_the_start(format: str, tmp_path: Path) ->
     with pytest.raises(StartupRefused, match=r"\[providers\.own\] ca_file: .*ca\.pem"):
         async with open_providers(config, {}):
             pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "left_out"),
+    [
+        ({}, ("prompt_cache_key",)),
+        ({"base_url": "https://api.openai.com/v1"}, ("odd",)),
+        ({"accepts": ["prompt_cache_key", "reasoning_effort=max"]}, ()),
+        ({"refuses": ["odd", "top_p"]}, ("prompt_cache_key", "top_p", "odd")),
+        ({"refuses": ["*"]}, ("prompt_cache_key", "odd")),
+        ({"refuses": ["reasoning_effort=high"]}, ("reasoning_effort", "prompt_cache_key")),
+        ({"format": "openai-responses", "refuses": ["top_p"]}, ("odd", "top_p")),
+        ({"format": "responses-ws", "refuses": ["top_p"]}, ("odd", "top_p")),
+    ],
+)
+async def test_settings_say_what_a_server_accepts(
+    settings: dict[str, object], left_out: tuple[str, ...]
+) -> None:
+    parameters = {"reasoning_effort": "max", "prompt_cache_key": "k", "top_p": 0.5, "odd": 1}
+    call = ModelCall(upstream_model="m", messages=read_messages([]), parameters=parameters)
+    async with open_providers(configured(up=UP | settings), {}) as made:
+        assert await made["up"].unsupported(call) == left_out

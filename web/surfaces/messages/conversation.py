@@ -73,7 +73,7 @@ def _user_messages(message: Block, extras: Extras) -> Iterator[Message]:
 
 
 def _result(block: Block) -> Message:
-    call_id = block.text("tool_use_id")
+    call_id = block.call_id("tool_use_id")
     content = "" if block.values.get("content") is None else block.content("content")
     failed = block.one_of("is_error", (True, False))
     if failed:
@@ -121,7 +121,7 @@ def _call(block: Block) -> ToolCall:
         # One of the provider's tools made the call, and the API wants to know which.
         block.vendor_fields.add("caller")
         extras |= {"caller": block.object("caller").values}
-    return ToolCall(block.text("id"), block.text("name"), arguments, extras)
+    return ToolCall(block.call_id("id"), block.text("name"), arguments, extras)
 
 
 def _thinking(block: Block) -> Iterator[Reasoning]:

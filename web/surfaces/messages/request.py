@@ -10,14 +10,16 @@ Source: Anthropic's API reference, "Create a message", and its pages "Extended t
 thinking" and "Effort".
 """
 
+import re
 from typing import Annotated, Literal
 
+from msgspec.structs import replace
 from pydantic import ConfigDict, Field
 
 from actors.providers.formats.native_content import is_anthropic_tool
 from actors.turn.chat_messages import THINKING_API
 from actors.turn.messages import JSON
-from actors.turn.model_call import ModelCall
+from actors.turn.model_call import CHAT_PARAMETERS, ModelCall
 from web.surfaces.messages.blocks import Block
 from web.surfaces.messages.conversation import read_conversation
 from web.surfaces.validation import (
@@ -34,15 +36,12 @@ from web.surfaces.validation import (
 from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
+_BETA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MOST_BETAS = 100
 _LONGEST_USER = 64
 """Maximum characters of a chat's `user`; OpenAI rejects longer values."""
-_VENDOR_PARAMETERS = frozenset(
-    {
-        *("cache_control", "container", "context_management", "diagnostics", "inference_geo"),
-        *("mcp_servers", "output_config", "output_format", "speed", "thinking", "user_profile_id"),
-    }
-)
-"""Parameters without an equivalent name in Chat Completions."""
+_SHARED = CHAT_PARAMETERS | {"top_k"}
+"""Parameters that other APIs know too; all others are sent only to Anthropic's."""
 _BUDGETS = {"high": 16_384, "medium": 8_192}
 """Least `budget_tokens` of each effort, highest first; a smaller budget is `low`."""
 _ADAPTIVE_EFFORT = "medium"
@@ -102,9 +101,19 @@ _CONVERTED = (_CountBody.model_fields.keys() | {"system"}) - _SAME
 """Parameters that are converted; all others are passed on unchanged."""
 
 
-def read_messages_request(raw: Object) -> ModelRequest:
-    """Validate a request for an answer; raises `ApiError` (400)."""
-    return _request(raw, _MessageBody.read(raw))
+def read_messages_request(raw: Object, betas: tuple[str, ...] = ()) -> ModelRequest:
+    """Validate a request for an answer; raises `ApiError` (400).
+
+    `betas` are those of the header `anthropic-beta`, which routes to Anthropic's API get too.
+    """
+    request = _request(raw, _MessageBody.read(raw))
+    return replace(request, call=replace(request.call, betas=betas))
+
+
+def read_betas(header: str) -> tuple[str, ...]:
+    """Return the values of `anthropic-beta` headers, joined by commas; skip invalid ones."""
+    names = [name.strip() for name in header.split(",")[:_MOST_BETAS]]
+    return tuple(dict.fromkeys(name for name in names if _BETA.fullmatch(name)))
 
 
 def read_count_request(raw: Object) -> ModelRequest:
@@ -122,7 +131,7 @@ def _request(raw: Object, body: _CountBody) -> ModelRequest:
     return ModelRequest(
         model=body.model,
         call=ModelCall(
-            upstream_model="", messages=messages, parameters=parameters, foreign=foreign
+            messages=messages, parameters=parameters, foreign=foreign, client=THINKING_API
         ),
         stream=bool(body.stream),
         strict=bool(body.strict),
@@ -137,7 +146,7 @@ def _parameters(fields: Block, body: _CountBody) -> Object:
         for name, value in fields.values.items()
         if name not in _CONVERTED and value is not None
     }
-    fields.vendor_fields.update(_VENDOR_PARAMETERS & parameters.keys())
+    fields.vendor_fields.update(parameters.keys() - _SHARED)
     converted: Object = {
         "max_tokens": body.max_tokens,
         "stop": body.stop_sequences,

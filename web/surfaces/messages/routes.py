@@ -3,13 +3,16 @@
 The headers `x-api-key` and `anthropic-version` are ignored.
 """
 
+from functools import partial
+
 from quart import Blueprint, Response
+from quart import request as http_request
 
 from web.dialects.anthropic_messages.message import DIALECT
 from web.dialects.anthropic_messages.stream import NAME
 from web.http.responses import json_response
 from web.service import Service, Surface
-from web.surfaces.messages.request import read_count_request, read_messages_request
+from web.surfaces.messages.request import read_betas, read_count_request, read_messages_request
 from web.surfaces.requests import receive, respond
 from web.turns.planner import ModelRequest
 
@@ -20,7 +23,8 @@ def message_routes(service: Service) -> Blueprint:
 
     @blueprint.post("/v1/messages")
     async def messages() -> Response:
-        request = await receive(service, read_messages_request)
+        betas = read_betas(",".join(http_request.headers.getlist("anthropic-beta")))
+        request = await receive(service, partial(read_messages_request, betas=betas))
         return await respond(service, request, NAME)
 
     @blueprint.post("/v1/messages/count_tokens")

@@ -9,7 +9,7 @@ from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
-from actors.turn.model_call import JSON, ModelCall, Route
+from actors.turn.model_call import CHAT_PARAMETERS, JSON, ModelCall, Route
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
 from web.dialects.openai_responses.items import is_ours
@@ -134,12 +134,16 @@ def _silent(turn_request: TurnRequest) -> PlannedRoute:
 
 def _call(prepared: PreparedRequest, context: ModelContext) -> ModelCall:
     request, conversation = prepared.request, prepared.conversation
+    parameters = chat_parameters(request, conversation)
+    own = sorted(parameters.keys() - CHAT_PARAMETERS)
+    # Formats that cannot send reasoning of earlier answers warn about it by its name.
+    own += [THINKING] if context.has_reasoning else []
     return ModelCall(
         messages=context.messages,
-        parameters=chat_parameters(request, conversation),
+        parameters=parameters,
         client_tools=conversation.tools.client_tools,
-        # Formats that cannot send reasoning of earlier answers warn about it by this name.
-        foreign={THINKING: ()} if context.has_reasoning else {},
+        foreign=dict.fromkeys(own, ()),
+        client=API,
     )
 
 

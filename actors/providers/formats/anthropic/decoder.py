@@ -6,7 +6,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.anthropic.block_end import API, BlockEnd, state_chunk
+from actors.providers.formats.anthropic.fields import is_optional
 from actors.providers.formats.anthropic.request import translate
+from actors.providers.formats.anthropic.tools import NAMES
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, one_line
@@ -268,6 +270,8 @@ ANTHROPIC = Format(
     whole_decoder=AnthropicWholeDecoder,
     headers=(("anthropic-version", _VERSION),),
     key_header=("x-api-key", ""),
+    tool_names=NAMES,
+    optional=is_optional,
 )
 """The Messages API; the base URL ends in `/v1`."""
 

@@ -7,7 +7,8 @@ message (prefill) doesn't end in white space.
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from enum import Enum, auto
+from itertools import chain, groupby
 
 import msgspec
 from msgspec.structs import replace
@@ -39,6 +40,11 @@ class MessagesBuilder(msgspec.Struct, frozen=True):
     turns: list[conversion.Turn]
 
     @property
+    def _spoken(self) -> list[conversion.Turn]:
+        """The last two turns of the user and the assistant."""
+        return [turn for turn in self.turns[-4:] if turn.role != "system"][-2:]
+
+    @property
     def prefilled(self) -> bool:
         """True if the last message is the assistant's, for the model to continue."""
         return bool(self.turns) and self.turns[-1].role == "assistant"
@@ -46,35 +52,65 @@ class MessagesBuilder(msgspec.Struct, frozen=True):
     @property
     def within_tool_loop(self) -> bool:
         """True if the last message holds tool results."""
-        return bool(self.turns) and self.turns[-1].parts[0]["type"] == "tool_result"
+        return bool(self._spoken) and self._spoken[-1].parts[0]["type"] == "tool_result"
 
     @property
     def lacks_thinking(self) -> bool:
         """True if tool results come last and the thinking that led to the calls is missing."""
-        if not self.within_tool_loop or len(self.turns) < 2:
+        if not self.within_tool_loop or len(self._spoken) < 2:
             return False
-        return self.turns[-2].parts[0]["type"] not in _THINKING
+        return self._spoken[-2].parts[0]["type"] not in _THINKING
 
 
-def conversation(messages: Sequence[chat.Message], left_out: list[str]) -> MessagesBuilder:
+class SystemPlace(Enum):
+    """The places in which system messages stay; all others are moved to `system` at the top.
+
+    Moving them changes the prefix of the prompt that the provider has cached.
+    """
+
+    TOP = auto()
+    """No other place."""
+    ANSWERED = auto()
+    """Between a user's and an assistant's message, or at the end."""
+    ANY = auto()
+    """Anywhere but at the beginning."""
+
+
+def conversation(
+    messages: Sequence[chat.Message], left_out: list[str], place: SystemPlace = SystemPlace.TOP
+) -> MessagesBuilder:
     """Return the conversation; add the paths of unsupported content to `left_out`."""
     system: list[Object] = []
     turns: list[conversion.Turn] = []
-    for index, message in enumerate(messages):
-        path = f"messages[{index}]"
-        if message.role == "function" or "role" in message.extras:
-            left_out.append(path)
-            continue
-        left_out += conversion.extra_fields(message.extras, path, "cache_control")
-        blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
-        if isinstance(message, chat.SystemMessage):
-            system += blocks
-        else:
-            conversion.append_turn(
-                turns, "assistant" if message.role == "assistant" else "user", blocks
-            )
+    groups = [list(group) for _, group in groupby(enumerate(messages), _is_system)]
+    for number, group in enumerate(groups):
+        after = groups[number + 1][0][1] if number + 1 < len(groups) else None
+        answered = after is None or isinstance(after, chat.AssistantMessage)
+        after_user = bool(turns) and turns[-1].role == "user"
+        in_place = (place is SystemPlace.ANSWERED and answered and after_user) or (
+            place is SystemPlace.ANY and bool(turns)
+        )
+        for index, message in group:
+            path = f"messages[{index}]"
+            if message.role == "function" or "role" in message.extras:
+                left_out.append(path)
+                continue
+            left_out += conversion.unsigned_reasoning(message, path)
+            left_out += conversion.extra_fields(message.extras, path, "cache_control")
+            blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
+            if not isinstance(message, chat.SystemMessage):
+                role = "assistant" if message.role == "assistant" else "user"
+                conversion.append_turn(turns, role, blocks)
+            elif in_place:
+                conversion.append_turn(turns, "system", blocks)
+            else:
+                system += blocks
     _strip_prefill(turns)
     return MessagesBuilder(system, turns)
+
+
+def _is_system(numbered: tuple[int, chat.Message]) -> bool:
+    return isinstance(numbered[1], chat.SystemMessage)
 
 
 def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:

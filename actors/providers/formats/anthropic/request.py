@@ -4,20 +4,25 @@ Names and bounds come from the API reference, "Create a message". `traits` says 
 """
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 
 from msgspec import Struct
 
-from actors.providers.formats.anthropic.messages import conversation
+from actors.providers.formats.anthropic.fields import accepted_fields
+from actors.providers.formats.anthropic.messages import SystemPlace, conversation
+from actors.providers.formats.anthropic.schema import accepted_schema
+from actors.providers.formats.anthropic.tools import choice_of, tools_of
 from actors.providers.formats.base import Translation
-from actors.providers.formats.conversion import extra_fields
 from actors.providers.formats.custom_tools import custom_as_functions
 from actors.providers.formats.parameters import Object, is_default_value, lookup, normalised
-from actors.providers.formats.vendor_extensions import reasoning_paths, redundant_parameters
+from actors.providers.formats.vendor_extensions import as_chat, redundant_parameters
 from actors.turn.model_call import JSON, ModelCall
 
 _NAME = re.compile(r"claude-(?:[a-z]{1,20}-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _CLASSIC = (4, 0)
+_SYSTEM_WITHIN = (4, 8)
+"""Version from which Opus, and models of newer families, take system messages in a conversation."""
+_WITHOUT_SYSTEM = re.compile(r"claude-(?:sonnet|haiku)-")
 
 _OLD_MODEL_MAX_TOKENS = 4096
 _MAX_TOKENS = 32_000
@@ -40,7 +45,6 @@ _EFFORTS = {effort: effort for effort in BUDGETS} | {"minimal": "low"}
 _MAX_USER_ID = 256
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
-_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 _UNSUPPORTED = frozenset(
     {
@@ -54,8 +58,6 @@ _UNSUPPORTED = frozenset(
 
 _NOT_SENT = _UNSUPPORTED | {"store"}
 """Parameters that are not passed through; `store` controls Trouper's store, not the provider's."""
-
-_FUNCTION = frozenset({"name", "description", "parameters", "strict", "cache_control"})
 
 _PENALTIES = frozenset({"frequency_penalty", "presence_penalty"})
 """Parameters whose default is 0, so that 0 doesn't count as left out."""
@@ -74,10 +76,16 @@ class Traits(Struct, frozen=True):
     """Default `max_tokens`, accepted by all models of the generation."""
 
 
+@lru_cache(256)
+def _version(model: str) -> tuple[int, int] | None:
+    """Return the version in a model's name, or None if it isn't Claude's."""
+    found = _NAME.search(model)
+    return (int(found[1]), int(found[2] or 0)) if found else None
+
+
 def traits(model: str) -> Traits:
     """Return the traits of the named model."""
-    found = _NAME.search(model)
-    version = (int(found[1]), int(found[2] or 0)) if found else _CLASSIC
+    version = _version(model) or _CLASSIC
     return Traits(
         effort=version >= (4, 6),
         sampling=version < (4, 7),
@@ -88,14 +96,20 @@ def traits(model: str) -> Traits:
 
 def translate(call: ModelCall) -> Translation:
     """Return the call in the shape of the Messages API."""
-    request = _Request(custom_as_functions(call))
+    betas = tuple(beta for beta in call.betas if beta not in call.refused)
+    request = _Request(custom_as_functions(call), betas)
     body = request.body()
     sent = {name: value for name, value in body.items() if value not in (None, [], {})}
     sent.setdefault("messages", [])
-    # Parameters unknown to Chat may be the API's own, so they are passed through.
     own = {name: value for name, value in request.given.items() if name not in _NOT_SENT}
-    left_out = request.left_out + [name for name in own if name in sent]
-    return Translation(own | sent, tuple(left_out))
+    request.left_out += [name for name in own if name in sent]
+    accepted = accepted_fields(
+        {name: value for name, value in own.items() if name not in sent},
+        betas,
+        request.left_out,
+    )
+    headers = (("anthropic-beta", ",".join(betas)),) if betas else ()
+    return Translation(accepted | sent, tuple(request.left_out), headers)
 
 
 class _Request:
@@ -105,26 +119,33 @@ class _Request:
     of those that the API cannot express.
     """
 
-    def __init__(self, call: ModelCall) -> None:
+    def __init__(self, call: ModelCall, betas: tuple[str, ...]) -> None:
+        foreign: list[str] = []
+        if call.client != "anthropic":
+            call, foreign = as_chat(call)
         redundant = redundant_parameters(call)
         given = {
             name: value
             for name, value in call.parameters.items()
             if value is not None and name not in redundant
         }
-        self.left_out = [name for name, value in given.items() if _is_unsupported(name, value)]
+        self.left_out = foreign
+        self.left_out += [name for name, value in given.items() if _is_unsupported(name, value)]
         self.given = normalised(given, self.left_out)
         self._model = call.upstream_model
         self._traits = traits(call.upstream_model)
-        self.left_out += reasoning_paths(call)
-        self._chat = conversation(call.messages, self.left_out)
+        self._own_client = call.client == "anthropic"
+        self._betas = betas
+        self._chat = conversation(call.messages, self.left_out, _system_place(call))
 
     def body(self) -> Object:
         """Return the body, with fields that are empty."""
         if self._chat.lacks_thinking and _has_budget(self.given.get("thinking")):
             self.left_out.append("thinking")
             del self.given["thinking"]
-        tools = self._tools()
+        tools = tools_of(
+            self._take("tools"), self.left_out, self._betas, own_client=self._own_client
+        )
         choice = self._tool_choice(tools)
         forced = choice is not None and choice["type"] in ("any", "tool")
         limit = self._take("max_tokens")
@@ -148,31 +169,10 @@ class _Request:
     def _take(self, name: str) -> JSON:
         return self.given.pop(name, None)
 
-    def _tools(self) -> list[Object]:
-        """Return the tools; add the paths of entries that aren't tools to `left_out`.
-
-        One of the API's own tools, and an entry with a `name` but no `function`, pass unchanged.
-        """
-        found: list[Object] = []
-        value = self._take("tools")
-        if value and not isinstance(value, list):
-            self.left_out.append("tools")
-        for index, entry in enumerate(value if isinstance(value, list) else ()):
-            match entry:
-                case {"function": dict(function)} if isinstance(function.get("name"), str):
-                    path = f"tools[{index}].function"
-                    self.left_out += extra_fields(function, path, *_FUNCTION)
-                    found.append(dict(_tool(entry, function)))
-                case {"name": str()} | {"type": "mcp_toolset"}:
-                    found.append(entry)
-                case _:
-                    self.left_out.append(f"tools[{index}]")
-        return found
-
     def _tool_choice(self, tools: list[Object]) -> Object | None:
         """Return the API's `tool_choice`, or None if the default (the model decides) applies."""
         requested, alone = self._take("tool_choice"), self._take("parallel_tool_calls") is False
-        choice = _choice(requested)
+        choice = choice_of(requested)
         if choice is None or (not tools and choice["type"] not in ("auto", "none")):
             self.left_out.append("tool_choice")
             choice = {"type": "auto"}
@@ -236,7 +236,13 @@ class _Request:
         """Return the output format; the API has no JSON mode without a schema."""
         match self._take("response_format"):
             case {"type": "json_schema", "json_schema": {"schema": dict(schema)}}:
-                return {"type": "json_schema", "schema": schema}
+                if self._own_client:
+                    return {"type": "json_schema", "schema": schema}
+                path = "response_format.json_schema.schema"
+                return {
+                    "type": "json_schema",
+                    "schema": accepted_schema(schema, path, self.left_out),
+                }
             case None | {"type": "text"}:
                 return None
             case _:
@@ -304,6 +310,19 @@ class _Request:
         return accepted
 
 
+def _system_place(call: ModelCall) -> SystemPlace:
+    """Return the places in which the model accepts system messages.
+
+    A client of the same API is trusted to know them, unless the model is known to have none.
+    """
+    version = _version(call.upstream_model)
+    within = version is not None and version >= _SYSTEM_WITHIN
+    if call.client == "anthropic":
+        return SystemPlace.ANY if within or version is None else SystemPlace.TOP
+    within = within and not _WITHOUT_SYSTEM.search(call.upstream_model)
+    return SystemPlace.ANSWERED if within else SystemPlace.TOP
+
+
 def _budget(wanted: int, limit: JSON) -> Object | None:
     """Return thinking with a budget, or None if the client's `max_tokens` is too low."""
     if not isinstance(limit, int):
@@ -324,33 +343,3 @@ def _has_budget(thinking: JSON) -> bool:
 def _is_unsupported(name: str, value: JSON) -> bool:
     idle = is_default_value(name, value) or (name in _PENALTIES and value == 0)
     return name in _UNSUPPORTED and not idle
-
-
-def _tool(entry: Object, function: Object) -> Iterator[tuple[str, JSON]]:
-    yield "name", function["name"]
-    if function.get("description"):
-        yield "description", function["description"]
-    yield "input_schema", _schema(function.get("parameters"))
-    if function.get("strict") is True:
-        yield "strict", True
-    if function.get("cache_control"):
-        yield "cache_control", function["cache_control"]
-    yield from ((key, entry[key]) for key in entry if key not in ("type", "function"))
-
-
-def _schema(parameters: JSON) -> JSON:
-    """Return the schema with a type: the API requires an object schema."""
-    given = parameters if isinstance(parameters, dict) else {}
-    return given if given.get("type") else {"type": "object", "properties": {}} | given
-
-
-def _choice(requested: JSON) -> Object | None:
-    match requested:
-        case None:
-            return {"type": "auto"}
-        case "auto" | "none" | "required":
-            return {"type": _CHOICES[requested]}
-        case {"type": "function", "function": {"name": str(name)}}:
-            return {"type": "tool", "name": name}
-        case _:
-            return None

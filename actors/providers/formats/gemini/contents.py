@@ -46,15 +46,21 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
     system: list[Object] = []
     contents: list[conversion.Turn] = []
     names = conversion.tool_names(messages)
+    pictures: list[Object] = []
+    """Pictures of the results before, which follow behind the last one."""
     placeholder = None if _WITHOUT_SIGNATURES.match(model) else _UNSIGNED
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
+        left_out += conversion.unsigned_reasoning(message, path)
         left_out += conversion.unknown_fields(message, path, "extra_content")
         if isinstance(message, chat.ToolMessage):
-            nested = placeholder is not None
-            result = _result(message, path, names, left_out, nested=nested)
-            conversion.append_turn(contents, "user", result)
+            # Models without signatures have no media in function responses either.
+            behind = pictures if placeholder is None else None
+            result = _result(message, path, names, behind, left_out)
+            conversion.append_turn(contents, "user", [result])
             continue
+        conversion.append_turn(contents, "user", pictures)
+        pictures = []
         parts = list(_parts(message, path, left_out))
         match message:
             case chat.SystemMessage():
@@ -66,6 +72,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
             case _:
                 conversion.append_turn(contents, "user", parts)
                 left_out += [f"{path}.role"] if "role" in message.extras else []
+    conversion.append_turn(contents, "user", pictures)
     instruction: Object = {"systemInstruction": {"parts": system}} if system else {}
     return {"contents": contents} | instruction
 
@@ -73,6 +80,7 @@ def conversation(messages: Sequence[chat.Message], model: str, left_out: list[st
 def _parts(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
     """Yield text and media parts; skip empty texts, which Gemini refuses."""
     for where, part in conversion.parts_of(message, path):
+        left_out += conversion.extra_part_fields(part, where)
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 if text:
@@ -118,39 +126,27 @@ def _result(
     message: chat.ToolMessage,
     path: str,
     names: dict[str | None, str],
+    pictures: list[Object] | None,
     left_out: list[str],
-    *,
-    nested: bool,
-) -> list[Object]:
+) -> Object:
     """Return a tool's result as a function response: an object, with the tool's name.
 
-    Its media are nested in it, or come next to it for models that don't have nested ones.
+    Its media are added to `pictures` or, without that list, nested in the response.
     """
     id, name = message.tool_call_id, conversion.tool_name(message, names, path, left_out)
-    media: list[Object] = []
-    text = "".join(_texts(message, path, media, left_out))
+    parts = list(_parts(message, path, left_out))
+    text = "".join([str(part["text"]) for part in parts if "text" in part])
+    media = [part for part in parts if "text" not in part]
+    if media and pictures is not None:
+        pictures += [{"text": f"From the result of {name or id or 'a call'}:"}, *media]
     response = conversion.object_of(text)
     built: Object = {
         "name": name or id or "",
         "response": {"output": text} if response is None else response,
     }
-    inner = {"parts": media} if media and nested else {}
-    answered: Object = {"functionResponse": built | ({"id": id} if id else {}) | inner}
-    return [answered] if nested else [answered, *media]
-
-
-def _texts(
-    message: chat.Message, path: str, media: list[Object], left_out: list[str]
-) -> Iterator[str]:
-    """Yield the texts of a result; add its media to `media`."""
-    for where, part in conversion.parts_of(message, path):
-        match part:
-            case chat.TextPart(text) | chat.RefusalPart(text):
-                yield text
-            case _ if (medium := _media(part, where, left_out)) is not None:
-                media.append(medium)
-            case _:
-                left_out.append(where)
+    if media and pictures is None:
+        built["parts"] = media
+    return {"functionResponse": built | ({"id": id} if id else {})}
 
 
 def _linked(url: str) -> Object | None:

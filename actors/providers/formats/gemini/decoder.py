@@ -11,7 +11,7 @@ from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.contents import API
 from actors.providers.formats.gemini.grounding import citations
-from actors.providers.formats.gemini.request import path_of, translate
+from actors.providers.formats.gemini.request import NAMES, path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
 from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
@@ -249,6 +249,7 @@ GEMINI = Format(
     stream_decoder=GeminiDecoder,
     whole_decoder=GeminiWholeDecoder,
     key_header=("x-goog-api-key", ""),
+    tool_names=NAMES,
 )
 """Gemini's API; the base URL ends in `/v1beta`."""
 

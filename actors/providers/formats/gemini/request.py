@@ -4,13 +4,16 @@ Shapes come from the Gemini API reference, "Generating content", and its guides 
 "Structured output" and "Thinking".
 """
 
+import re
 from urllib.parse import quote
 
 from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
 from actors.providers.formats.custom_tools import custom_as_functions
+from actors.providers.formats.efforts import is_derived
 from actors.providers.formats.gemini.contents import conversation
 from actors.providers.formats.parameters import Object
+from actors.providers.formats.tool_names import NameRule
 from actors.providers.formats.vendor_extensions import as_chat
 from actors.turn.model_call import JSON, ModelCall
 
@@ -51,6 +54,12 @@ _THINKING: dict[str, JSON] = {
     effort: {"includeThoughts": True, "thinkingBudget": budget} if budget else {"thinkingBudget": 0}
     for effort, budget in _BUDGETS.items()
 }
+_STOPS_THINKING = re.compile(r"(?:models/)?gemini-2\.5-flash")
+_ALWAYS_THINKS = re.compile(r"(?:models/)?gemini-(?:2\.5-pro|[3-9])")
+"""Models whose API answers 400 to a budget of 0."""
+
+NAMES = NameRule(64, re.compile(r"[^A-Za-z0-9_.:-]"), re.compile(r"[A-Za-z_]"))
+"""Names of functions (API reference, "FunctionDeclaration")."""
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -67,10 +76,32 @@ def path_of(model: str) -> str:
 
 def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
+    derived = is_derived(call)
     call, left_out = as_chat(custom_as_functions(call))
     document = conversation(call.messages, call.upstream_model, left_out)
-    parameters.write_parameters(call.parameters, _WRITERS, document, left_out)
+    given = _with_possible_effort(call, left_out, derived=derived)
+    parameters.write_parameters(given, _WRITERS, document, left_out)
+    if "tools" not in document:
+        match document.pop("toolConfig", None):
+            case {"functionCallingConfig": {"mode": "ANY" | "VALIDATED"}}:
+                left_out.append("tool_choice")
     return Translation(document, tuple(left_out))
+
+
+def _with_possible_effort(call: ModelCall, left_out: list[str], *, derived: bool) -> Object:
+    """Return the parameters without the effort `none` if the model cannot stop thinking.
+
+    A client that only sent `thinking: disabled` asks for nothing of models that may not know it.
+    """
+    given = {**call.parameters}
+    model = call.upstream_model
+    if given.get("reasoning_effort") == "none" and not _STOPS_THINKING.match(model):
+        if derived:
+            del given["reasoning_effort"]
+        elif _ALWAYS_THINKS.match(model):
+            del given["reasoning_effort"]
+            left_out.append("reasoning_effort")
+    return given
 
 
 def _tools(document: Object, tools: JSON, left_out: list[str]) -> None:
@@ -80,6 +111,7 @@ def _tools(document: Object, tools: JSON, left_out: list[str]) -> None:
         match tool:
             case {"type": "function", "function": dict(function)} if "name" in function:
                 declared.append(_declaration(function))
+                left_out += parameters.unknown_tool_fields(tool, function, f"tools[{number}]")
                 if function.get("strict"):
                     left_out.append(f"tools[{number}].function.strict")
             case dict() if tool and "type" not in tool:  # such as {"googleSearch": {}}

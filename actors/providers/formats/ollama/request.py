@@ -38,7 +38,7 @@ _THINK: dict[str, JSON] = {
 
 def translate(call: ModelCall) -> Translation:
     """Return the request document for a call."""
-    call, left_out = as_chat(custom_as_functions(call), keep_field=THINKING)
+    call, left_out = as_chat(custom_as_functions(call), keep=(THINKING,))
     names = conversion.tool_names(call.messages)
     document: Object = {
         "model": call.upstream_model,
@@ -57,7 +57,7 @@ def translate(call: ModelCall) -> Translation:
 def _message(
     message: chat.Message, path: str, names: dict[str | None, str], left_out: list[str]
 ) -> Object:
-    left_out += conversion.unknown_fields(message, path)
+    left_out += conversion.unknown_fields(message, path, "reasoning")
     content = _content(message, path, left_out)
     match message:
         case chat.SystemMessage():
@@ -75,6 +75,7 @@ def _content(message: chat.Message, path: str, left_out: list[str]) -> Object:
     texts: list[str] = []
     images: list[str] = []
     for where, part in conversion.parts_of(message, path):
+        left_out += conversion.extra_part_fields(part, where)
         match part:
             case chat.TextPart(text) | chat.RefusalPart(text):
                 texts.append(text)

@@ -1,7 +1,8 @@
 """Wire format of OpenAI's Chat Completions.
 
-- `decoder`: the format itself; reads streams and documents. A call has this form already, so
-  there is no `request` module
+- `decoder`: the format itself; reads streams and documents
+- `request`: the body of a request, without the fields that the server refuses
+- `tool_pictures`: media of tool results, which only user messages can have
 - `frames`: the chunks that are read
 - `opaque_fields`: collects states of reasoning, and citations
 - `google_signatures`: signs calls from elsewhere for models that want it

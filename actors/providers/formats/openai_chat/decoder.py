@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 from msgspec import Raw
 
-from actors.providers.formats.base import Format, FormatSpec, Translation
-from actors.providers.formats.custom_tools import custom_as_functions
+from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.finish_words import met_stop_sequence
 from actors.providers.formats.lenient_fields import NULL, one_line
@@ -20,17 +19,17 @@ from actors.providers.formats.openai_chat.frames import (
     Groq,
     Part,
 )
-from actors.providers.formats.openai_chat.google_signatures import with_signatures
 from actors.providers.formats.openai_chat.opaque_fields import (
     OpaqueFields,
     call_extras,
     call_state,
 )
+from actors.providers.formats.openai_chat.request import is_optional, refused_by, translate
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
 from actors.providers.formats.token_usage import UsageFields
-from actors.providers.formats.vendor_extensions import THINKING, as_chat
+from actors.providers.formats.tool_names import OPENAI_NAMES
 from actors.providers.redaction import Scrub
-from actors.turn.chat_messages import CHAT_API, write_messages
+from actors.turn.chat_messages import CHAT_API
 from actors.turn.chunks import (
     Chunk,
     ReasoningChunk,
@@ -38,25 +37,6 @@ from actors.turn.chunks import (
     TextChunk,
     ToolCallChunk,
 )
-from actors.turn.model_call import ModelCall
-
-
-def translate(call: ModelCall) -> Translation:
-    """Return the body for a call.
-
-    Few servers know custom tools, so only a client of this API can send them.
-    """
-    if call.native is not None:
-        call = custom_as_functions(call)
-    call, left_out = as_chat(call, keep_field=THINKING)
-    body = {
-        **call.parameters,
-        "model": call.upstream_model,
-        "messages": write_messages(with_signatures(call.messages, call.upstream_model)),
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    return Translation(body, tuple(left_out))
 
 
 class _ChatFrames(Reader[Frame]):
@@ -169,7 +149,11 @@ OPENAI_CHAT = Format(
     translate=translate,
     stream_decoder=OpenAIChatDecoder,
     whole_decoder=OpenAIWholeDecoder,
+    tool_names=OPENAI_NAMES,
+    optional=is_optional,
 )
 """Chat Completions; the base URL ends in `/v1`."""
 
-FORMAT = FormatSpec("openai-chat", OPENAI_CHAT, embeddings_path="/embeddings")
+FORMAT = FormatSpec(
+    "openai-chat", OPENAI_CHAT, embeddings_path="/embeddings", refused_by=refused_by
+)

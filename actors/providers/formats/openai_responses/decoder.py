@@ -31,7 +31,8 @@ from actors.providers.formats.openai_responses.frames import (
     Response,
     read_item,
 )
-from actors.providers.formats.openai_responses.request import translate
+from actors.providers.formats.openai_responses.request import is_optional, translate
+from actors.providers.formats.tool_names import OPENAI_NAMES
 from actors.turn.chunks import Chunk, TextChunk
 from actors.turn.model_call import UpstreamFailure
 
@@ -239,6 +240,8 @@ OPENAI_RESPONSES = Format(
     translate=partial(translate, stream=True),
     stream_decoder=ResponsesDecoder,
     whole_decoder=ResponsesWholeDecoder,
+    tool_names=OPENAI_NAMES,
+    optional=is_optional,
 )
 """The Responses API; the base URL ends in `/v1`."""
 

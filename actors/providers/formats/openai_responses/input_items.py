@@ -2,15 +2,31 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from actors.providers.formats.conversion import interleaved, parts_of, unknown_fields
+from msgspec.structs import replace
+
+from actors.providers.formats.conversion import (
+    extra_part_fields,
+    interleaved,
+    parts_of,
+    unknown_fields,
+    unsigned_reasoning,
+)
 from actors.providers.formats.media import media_type_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
+_BREAKPOINT = "prompt_cache_breakpoint"
+"""The one extra field of parts that a chat has in OpenAI's API too."""
 
-def items_of(messages: Sequence[chat.Message], left_out: list[str]) -> list[Object]:
-    """Return the items of all messages in order; add what they leave out to `left_out`."""
-    conversation = _Conversation(left_out)
+
+def items_of(
+    messages: Sequence[chat.Message], left_out: list[str], *, own_client: bool
+) -> list[Object]:
+    """Return the items of all messages in order; add what they leave out to `left_out`.
+
+    Fields of parts that a chat doesn't have are only sent if the client speaks the same API.
+    """
+    conversation = _Conversation(left_out, own_client=own_client)
     return [
         item
         for number, message in enumerate(messages)
@@ -19,8 +35,9 @@ def items_of(messages: Sequence[chat.Message], left_out: list[str]) -> list[Obje
 
 
 class _Conversation:
-    def __init__(self, left_out: list[str]) -> None:
+    def __init__(self, left_out: list[str], *, own_client: bool) -> None:
         self._left_out = left_out
+        self._own_client = own_client
         self._custom: set[str | None] = set()
         """Ids of custom tool calls, whose results have another item type."""
 
@@ -29,7 +46,7 @@ class _Conversation:
         if message.role == "function" or "role" in message.extras:
             self._left_out.append(path)
             return
-        self._left_out += unknown_fields(message, path)
+        self._left_out += unsigned_reasoning(message, path) + unknown_fields(message, path)
         translate = _output_part if isinstance(message, chat.AssistantMessage) else _input_part
         content = self._content(message, path, translate)
         match message:
@@ -53,6 +70,10 @@ class _Conversation:
             return message.content or ""
         converted = []
         for where, part in parts_of(message, path):
+            if not self._own_client and (extras := extra_part_fields(part, where, _BREAKPOINT)):
+                self._left_out += extras
+                both = _BREAKPOINT in part.extras
+                part = replace(part, extras={_BREAKPOINT: part.extras[_BREAKPOINT]} if both else {})
             item = translate(part)
             if item is None:
                 self._left_out.append(where)

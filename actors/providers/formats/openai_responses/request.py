@@ -2,6 +2,7 @@
 
 from actors.providers.formats import parameters
 from actors.providers.formats.base import Translation
+from actors.providers.formats.efforts import is_derived, openai_effort
 from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.openai_responses.input_items import items_of
 from actors.providers.formats.parameters import Object
@@ -29,28 +30,74 @@ _UNSUPPORTED: dict[str, tuple[JSON, ...]] = {
 }
 """Chat parameters that Responses lacks, each with the values that make no difference."""
 
+_FIELDS = frozenset(
+    {
+        *("access_programs", "context_management", "conversation", "image", "instructions"),
+        *("max_output_tokens", "max_tool_calls", "metadata", "moderation", "parallel_tool_calls"),
+        *("previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_options"),
+        *("prompt_cache_retention", "safety_identifier", "service_tier", "temperature"),
+        *("top_logprobs", "top_p", "truncation", "user"),
+    }
+)
+"""Parameters that are sent unchanged (API reference, "Create a response")."""
+_OPTIONAL = frozenset(
+    {
+        *("include", "max_tool_calls", "metadata", "moderation", "parallel_tool_calls"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+        *("reasoning_effort", "safety_identifier", "service_tier", "top_logprobs"),
+        *("truncation", "user"),
+    }
+)
+"""Fields without which an answer is still one to the request."""
+
 _SET_HERE = frozenset({"stream", "stream_options", "store"})
 """Parameters that Trouper sets itself; answers are never stored at the provider."""
+
+
+def is_optional(name: str) -> bool:
+    """Return whether a request can do without a field that the server refuses."""
+    return name in _OPTIONAL
 
 
 def translate(call: ModelCall, *, stream: bool = False) -> Translation:
     """Return the body for a call; `stream` only exists over HTTP.
 
-    Unknown parameters and tools that aren't functions are passed through: they may be the
-    provider's own.
+    Tools that aren't functions are passed through: they may be the provider's own.
     """
-    native = call.native_for(API)
-    call, left_out = as_chat(call) if native is None else (call, [*native.left_out])
+    derived = is_derived(call)
+    effort, left_out = openai_effort(call, derived=derived), list[str]()
+    if call.native is None:
+        own = call.client == API
+        call, left_out = as_chat(call, keep=_FIELDS | _WRITERS.keys() if own else ())
     body: Object = {"model": call.upstream_model, "store": False}
     if stream:
         body["stream"] = True
-    given = call.parameters
+    body["input"] = _input(call, left_out)
+    given = {**call.parameters}
+    if effort is not None:
+        given["reasoning_effort"] = effort
+    elif given.pop("reasoning_effort", None) is not None and not derived:
+        left_out.append("reasoning_effort")
+    if call.native is not None:
+        given |= call.native.parameters
+    _write(body, given, left_out)
+    if "tools" not in body and call.native is None:
+        left_out += parameters.without_tools(body)
+    if _reasons(body.get("reasoning")):
+        _add_included(body, _SEALED)
+    return Translation(body, tuple(left_out))
+
+
+def _input(call: ModelCall, left_out: list[str]) -> list[Object]:
+    own, native = call.client == API, call.native
     if native is None:
-        body["input"] = items_of(call.messages, left_out)
-    else:
-        added = call.messages[len(native.messages) :]
-        body["input"] = [*native.items, *items_of(added, left_out)]
-        given = {**given, **native.parameters}
+        return items_of(call.messages, left_out, own_client=own)
+    left_out += native.left_out
+    added = call.messages[len(native.messages) :]
+    return [*native.items, *items_of(added, left_out, own_client=own)]
+
+
+def _write(body: Object, given: Object, left_out: list[str]) -> None:
     for name, value in given.items():
         if value is None or name in _SET_HERE:
             continue
@@ -58,23 +105,21 @@ def translate(call: ModelCall, *, stream: bool = False) -> Translation:
             left_out += [] if value in _UNSUPPORTED[name] else [name]
         elif (write := _WRITERS.get(name)) is not None:
             write(body, value, left_out)
-        elif name in body:
-            left_out.append(name)
-        else:
+        elif name in _FIELDS and name not in body:
             body[name] = value
-    if _reasons(body.get("reasoning")):
-        _add_included(body, _SEALED)
-    return Translation(body, tuple(left_out))
+        else:
+            left_out += [] if parameters.is_default_value(name, value) else [name]
 
 
 def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
     tools = []
-    for tool in value if isinstance(value, list) else ():
+    for number, tool in enumerate(value if isinstance(value, list) else ()):
         match tool:
             case {"type": "custom", "custom": dict(custom)}:
                 tools.append(_custom(custom))
             case {"type": "function", "function": dict(function)}:
                 tools.append(_function(function))
+                left_out += parameters.unknown_tool_fields(tool, function, f"tools[{number}]")
             case _:
                 tools.append(tool)
     if tools:
@@ -83,8 +128,9 @@ def _tools(body: Object, value: JSON, left_out: list[str]) -> None:
 
 def _function(function: Object) -> Object:
     # The default of `strict` is true in Responses and false in Chat Completions.
+    known = {name: function[name] for name in function if name in parameters.FUNCTION_FIELDS}
     strict = function.get("strict") or False
-    return {"type": "function", "parameters": None, **function, "strict": strict}
+    return {"type": "function", "parameters": None, **known, "strict": strict}
 
 
 def _custom(custom: Object) -> Object:

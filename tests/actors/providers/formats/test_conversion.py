@@ -13,6 +13,7 @@ from actors.providers.formats.conversion import (
     parts_of,
     tool_names,
     unknown_fields,
+    unsigned_reasoning,
 )
 from actors.turn.messages import (
     AssistantMessage,
@@ -97,8 +98,13 @@ def test_data_urls(url: str, found: tuple[str, str] | None) -> None:
 
 def test_unknown_fields() -> None:
     extras: dict[str, Any] = {"name": "x", "reasoning": "hm", "audio": None, "z": 1}
-    assert unknown_fields(UserMessage("", extras), "m") == ["m.name", "m.z"]
+    assert unknown_fields(UserMessage("", extras), "m") == ["m.name", "m.reasoning", "m.z"]
+    assert unknown_fields(UserMessage("", extras), "m", "reasoning") == ["m.name", "m.z"]
     result = ToolMessage(content="", tool_call_id="c", name="f", is_error=True)
     assert unknown_fields(result, "m") == ["m.is_error"]
     plain = AssistantMessage(reasoning=(Reasoning("hm"),))
     assert unknown_fields(plain, "m") == []
+    assert unsigned_reasoning(plain, "m") == ["m.reasoning_content"]
+    signed = AssistantMessage(reasoning=(Reasoning("hm", "anthropic", {"signature": "s"}),))
+    assert unknown_fields(signed, "m") == []
+    assert unsigned_reasoning(signed, "m") == []

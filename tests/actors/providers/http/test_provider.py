@@ -476,6 +476,105 @@ async def test_path_is_sent_as_the_format_builds_it(base: str, path: str, target
     assert wire.sent.startswith(f"POST {target} HTTP/1.1\r\n".encode())
 
 
+REFUSED = b'{"error": {"message": "Unknown parameter: \'stream_options\'."}}'
+ODD = b'{"error": {"message": "Unknown parameter: \'odd\'."}}'
+LIMITED = b'{"error": {"message": "Slow down."}}'
+
+
+def answer_of(status: int, body: bytes) -> bytes:
+    length = f"content-length: {len(body)}"
+    return head(status, "content-type: application/json", length, "connection: close") + body
+
+
+ACCEPTED = SSE + chunked(TEXT, STOP, DONE) + LAST
+
+
+class Asking:
+    """A provider whose connections get one answer each; calls have the parameter `odd`."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.wires = [MemoryWire(answer) for answer in answers]
+        self.provider = HttpProvider("p", URL, None, Peer(*self.wires).client())
+
+    async def open(self, model: str = "m", *, strict: bool = False) -> AnswerStream:
+        call = ModelCall(
+            upstream_model=model,
+            messages=read_messages([]),
+            parameters={"odd": 1},
+            strict=strict,
+        )
+        answer = await self.provider.open(call, connect_s=5.0)
+        answer.close()
+        return answer
+
+    @property
+    def fields(self) -> list[set[str]]:
+        """Those of the fields `odd` and `stream_options` that each request had."""
+        bodies = [wire.sent.partition(b"\r\n\r\n")[2] for wire in self.wires if wire.sent]
+        return [{"odd", "stream_options"} & msgspec.json.decode(body).keys() for body in bodies]
+
+
+async def test_refused_field_is_left_out_at_once_and_from_then_on() -> None:
+    asking = Asking(answer_of(400, REFUSED), *[ACCEPTED] * 4)
+    answer = await asking.open()
+    assert answer.ignored == (), "the client didn't send it"
+    await asking.open()
+    await asking.open("other")
+    both, one = {"odd", "stream_options"}, {"odd"}
+    assert asking.fields == [both, one, one, both]
+
+
+async def test_several_refused_fields_are_left_out_one_after_another() -> None:
+    asking = Asking(answer_of(400, REFUSED), answer_of(422, ODD), ACCEPTED)
+    assert (await asking.open()).ignored == ("odd",)
+    assert asking.fields == [{"odd", "stream_options"}, {"odd"}, set()]
+
+
+async def test_refusal_is_not_remembered_if_the_rest_is_refused_too() -> None:
+    asking = Asking(answer_of(400, REFUSED), answer_of(429, LIMITED), ACCEPTED)
+    with pytest.raises(UpstreamFailure) as caught:
+        await asking.open()
+    assert caught.value.status == 429
+    await asking.open()
+    assert asking.fields[2] == {"odd", "stream_options"}
+
+
+async def test_server_that_refuses_in_circles_is_given_up() -> None:
+    asking = Asking(*[answer_of(400, REFUSED)] * 3)
+    with pytest.raises(UpstreamFailure):
+        await asking.open()
+    assert len(asking.fields) == 2
+
+
+async def test_server_that_refuses_field_after_field_is_given_up() -> None:
+    given: dict[str, object] = {f"odd_{number}": 1 for number in range(9)}
+    refusals = [
+        answer_of(400, b'{"error": {"message": "Unknown parameter: odd_%d"}}' % number)
+        for number in range(9)
+    ]
+    asking = Asking(*refusals)
+    call = ModelCall(upstream_model="m", messages=(), parameters=given)
+    with pytest.raises(UpstreamFailure) as caught:
+        await asking.provider.open(call, connect_s=5.0)
+    assert caught.value.message == "Unknown parameter: odd_4"
+
+
+async def test_strict_call_fails_if_its_field_is_refused() -> None:
+    asking = Asking(answer_of(400, ODD), ACCEPTED)
+    with pytest.raises(UpstreamFailure) as caught:
+        await asking.open(strict=True)
+    assert caught.value.message == "Unknown parameter: 'odd'."
+    assert len(asking.fields) == 1
+
+
+async def test_remembered_refusals_are_unsupported() -> None:
+    asking = Asking(answer_of(400, ODD), ACCEPTED)
+    call = ModelCall(upstream_model="m", messages=(), parameters={"odd": 1})
+    assert await asking.provider.unsupported(call) == ()
+    await asking.open()
+    assert await asking.provider.unsupported(call) == ("odd",)
+
+
 FOREIGN: dict[str, tuple[str, ...]] = {"speed": ()}
 
 

@@ -461,7 +461,7 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
         "messages[1].content[0].input",
         "invalid_value",
     ),
-    (asked(CALL | {"id": 1}, role="assistant"), "messages[1].content[0].id", "invalid_value"),
+    (asked(CALL | {"id": [1]}, role="assistant"), "messages[1].content[0].id", "invalid_value"),
     (
         asked(CALL | {"name": None}, role="assistant"),
         "messages[1].content[0].name",
@@ -493,9 +493,9 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
         "missing_required_parameter",
     ),
     (
-        asked(RESULT | {"tool_use_id": None}),
+        asked(RESULT | {"tool_use_id": {}}),
         "messages[1].content[0].tool_use_id",
-        "missing_required_parameter",
+        "invalid_value",
     ),
     (asked(RESULT | {"is_error": "yes"}), "messages[1].content[0].is_error", "invalid_value"),
     (asked(RESULT | {"content": 1}), "messages[1].content[0].content", "invalid_value"),

@@ -52,6 +52,31 @@ async def events_of(harness: EdgeHarness, **changes: object) -> list[Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("headers", "betas"),
+    [
+        ([], ()),
+        (
+            [("anthropic-beta", "a-2025-01-01, b-2025-01-01,a-2025-01-01")],
+            ("a-2025-01-01", "b-2025-01-01"),
+        ),
+        ([("anthropic-beta", "a"), ("Anthropic-Beta", "b")], ("a", "b")),
+        ([("anthropic-beta", " ,a b,-x,{}," + "y" * 101)], ()),
+        ([("anthropic-beta", ",".join(map(str, range(500))))], tuple(map(str, range(100)))),
+    ],
+)
+async def test_betas_of_the_client_are_part_of_the_call(
+    headers: list[tuple[str, str]], betas: tuple[str, ...]
+) -> None:
+    provider = ScriptedProvider(*HELLO)
+    async with open_harness(provider) as harness:
+        path = "/v1/messages?beta=true"
+        response = await harness.post(path, json=message_body(), headers=headers)
+        assert response.status_code == 200
+    call = provider.calls[0][0]
+    assert (call.betas, call.client) == (betas, "anthropic")
+
+
 def error_of(response: httpx.Response, kind: str | None = None) -> str:
     """Return the message of an error in the API's format; `kind` is for types the SDK lacks."""
     document = response.json()

@@ -53,8 +53,10 @@ def native_request(
     parameters = _WITHOUT_CHAT_TOOLS | request.native
     if conversation.instructions:
         parameters["instructions"] = conversation.instructions
-    if request.parallel is not None and conversation.has_tools:
+    if conversation.has_tools:
         parameters["parallel_tool_calls"] = request.parallel
+    elif parameters.get("tool_choice") in ("auto", "none"):
+        del parameters["tool_choice"]  # some servers refuse it without tools (qwen-code#2054)
     return NativeRequest(
         api=API,
         messages=messages,

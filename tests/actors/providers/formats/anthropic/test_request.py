@@ -152,6 +152,7 @@ def test_unsupported_parts_and_fields_are_left_out() -> None:
         "messages[0].content[0].odd",
         "messages[0].content[1]",
         "messages[0].content[2]",
+        "messages[1].reasoning_content",
         "messages[1].audio",
         "messages[1].content[1]",
         "messages[2]",
@@ -189,7 +190,7 @@ def test_tool_calls_and_their_results() -> None:
         },
         {"role": "tool", "tool_call_id": "call_1", "name": "weather", "content": "Rain."},
         {"role": "tool", "tool_call_id": "functions.now:0", "content": [text_block("Noon.")]},
-        {"role": "tool", "tool_call_id": "", "content": "", "is_error": True},
+        {"role": "tool", "tool_call_id": "lost:1", "content": "", "is_error": True},
         {"role": "user", "content": "So?"},
     ) == [
         {"role": "user", "content": [text_block("Hi")]},
@@ -215,7 +216,7 @@ def test_tool_calls_and_their_results() -> None:
                     "tool_use_id": "functions_now_0",
                     "content": [text_block("Noon.")],
                 },
-                {"type": "tool_result", "tool_use_id": "_", "is_error": True},
+                {"type": "tool_result", "tool_use_id": "lost_1", "is_error": True},
                 text_block("So?"),
             ],
         },
@@ -283,7 +284,7 @@ def test_tools() -> None:
         },
         {
             "name": "now",
-            "input_schema": {"type": "object", "properties": {}},
+            "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
             "strict": True,
         },
     ]

@@ -129,12 +129,13 @@ def test_orphaned_results_and_invalid_calls_are_reported() -> None:
         {"role": "assistant", "tool_calls": [5, tool_call("c1", "f", "[1]")]},
         {"role": "tool", "tool_call_id": "lost", "content": "a"},
         {"role": "tool", "tool_call_id": "other", "name": "h", "content": "a"},
+        {"role": "tool", "content": "the result of c1"},
         {"role": "tool", "content": "a"},
     ) == (
         "messages[0].tool_calls[0]",
         "messages[0].tool_calls[1].function.arguments",
         "messages[1].tool_call_id",
-        "messages[3].tool_call_id",
+        "messages[4].tool_call_id",
     )
 
 
@@ -221,8 +222,8 @@ def test_unsupported_parameters_are_reported_and_left_out() -> None:
         "reasoning_effort": "odd",
         "odd": [1],
     }
-    assert left_out(**parameters) == tuple(parameters)
-    assert rest(**parameters) == {}
+    assert left_out(tools=[TOOL], **parameters) == tuple(parameters)
+    assert rest(tools=[TOOL], **parameters) == {"tools": [TOOL]}
 
 
 @given(any_calls("options"))

@@ -107,8 +107,8 @@ def test_tool_calls_and_results_become_separate_items() -> None:
         {"role": "assistant", "content": "One moment.", "tool_calls": [CALL, other]},
         {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
         {"role": "tool", "tool_call_id": "c2", "content": [{"type": "text", "text": "y"}, picture]},
-        {"role": "assistant", "content": None, "tool_calls": [CALL]},
-        {"role": "assistant", "content": [], "tool_calls": [CALL]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL | {"id": "c3"}]},
+        {"role": "assistant", "content": [], "tool_calls": [CALL | {"id": "c4"}]},
     ) == [
         {"role": "assistant", "content": "One moment."},
         {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
@@ -122,8 +122,8 @@ def test_tool_calls_and_results_become_separate_items() -> None:
                 {"type": "input_image", "detail": "auto", "image_url": "https://x.example/a"},
             ],
         },
-        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
-        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c3", "name": "f", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c4", "name": "f", "arguments": "{}"},
     ]
 
 
@@ -157,6 +157,7 @@ def test_unsupported_message_fields_are_left_out() -> None:
     assert left_out(*messages) == (
         "messages[0].name",
         "messages[1].content[1]",
+        "messages[2].reasoning_content",
         "messages[2].tool_calls[0]",
         "messages[3]",
     )
@@ -214,7 +215,9 @@ def test_tools_are_flattened() -> None:
     ],
 )
 def test_the_choice_of_tools(chat: object, responses: object) -> None:
-    assert translated(tool_choice=chat) == {"tool_choice": responses}
+    tool = {"type": "web_search_preview"}
+    sent = translated(tools=[tool], tool_choice=chat)
+    assert sent == {"tools": [tool], "tool_choice": responses}
 
 
 def test_the_format_of_the_text() -> None:
@@ -261,15 +264,16 @@ def test_single_fields_are_merged_into_their_objects(turned: bool) -> None:
     }
 
 
-def test_everything_else_is_passed_on() -> None:
+def test_other_fields_of_the_api_are_passed_on() -> None:
     others: Object = {
         "temperature": 0.5,
         "top_p": 0.9,
         "user": "u",
         "metadata": {"a": "b"},
+        "tools": [{"type": "web_search_preview"}],
         "parallel_tool_calls": False,
         "service_tier": "flex",
-        "odd": {"a": [1]},
+        "max_tool_calls": 3,
     }
     assert translated(**others) == others
 

@@ -226,14 +226,14 @@ INPUTS = st.dictionaries(WORDS, st.integers(0, 9) | WORDS | st.none(), max_size=
 
 
 @st.composite
-def exchanges(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Draw a question and its answer, with tool calls in between."""
+def exchanges(draw: st.DrawFn, name: str) -> list[dict[str, Any]]:
+    """Draw a question and its answer, with tool calls in between, whose ids have the name."""
     question = draw(WORDS | st.lists(PARTS, min_size=2, max_size=3))
     messages: list[dict[str, Any]] = [{"role": "user", "content": question}]
     for number in range(draw(st.integers(0, 2))):
         calls = [
             {
-                "id": f"call_{number}_{index}",
+                "id": f"call_{name}_{number}_{index}",
                 "type": "function",
                 "function": {"name": "f", "arguments": msgspec.json.encode(given).decode()},
             }
@@ -247,11 +247,16 @@ def exchanges(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [*messages, {"role": "assistant", "content": draw(WORDS)}]
 
 
-@given(st.lists(WORDS, max_size=2), st.lists(exchanges(), max_size=2), WORDS)
+@given(st.lists(WORDS, max_size=2), st.integers(0, 2), exchanges("a"), exchanges("b"), WORDS)
 def test_chat_survives_our_request_format(
-    system: list[str], history: list[list[dict[str, Any]]], question: str
+    system: list[str],
+    length: int,
+    first: list[dict[str, Any]],
+    second: list[dict[str, Any]],
+    question: str,
 ) -> None:
     """It must also follow the API's rules, or the simulated API would reject it."""
+    history = [first, second][:length]
     messages = [
         *({"role": "system", "content": text} for text in system),
         *(message for exchange in history for message in exchange),
