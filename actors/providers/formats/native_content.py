@@ -72,9 +72,7 @@ class _Adapter(Struct, frozen=True):
         for index, tool in enumerate(tools):
             if is_anthropic_tool(tool):
                 self.left_out.append(f"tools[{index}] ({tool['type']})")
-        removed = ("tools",) if kept else ("tools", "tool_choice", "parallel_tool_calls")
-        rest = {name: value for name, value in parameters.items() if name not in removed}
-        return rest | ({"tools": kept} if kept else {})
+        return {**parameters, "tools": kept}
 
     def message(self, message: chat.Message, index: int) -> chat.Message:
         """Return the message at an index with what the API has."""

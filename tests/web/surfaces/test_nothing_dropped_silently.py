@@ -97,7 +97,6 @@ CHAT: Fields = {
     ("messages", 1, "content", 1, "image_url", "detail"): "low",
     ("messages", 2, "refusal"): "no",
     ("messages", 2, "reasoning_content"): "hm",
-    ("messages", 2, "annotations"): [{"type": "url_citation"}],
     ("messages", 3, "is_error"): True,
     ("messages", 5, "odd"): "x",
     **{(name,): value for name, value in EXTRAS.items()},

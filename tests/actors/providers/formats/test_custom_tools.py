@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from actors.providers.formats.anthropic.decoder import ANTHROPIC
 from actors.providers.formats.base import Format
@@ -11,7 +12,7 @@ from actors.providers.formats.ollama.decoder import OLLAMA
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.turn import messages as chat
-from actors.turn.model_call import JSON, ModelCall, NativeRequest
+from actors.turn.model_call import JSON, ModelCall
 
 GRAMMAR = {"syntax": "lark", "definition": "start: /.+/"}
 TOOL = {
@@ -64,13 +65,7 @@ def test_responses_servers_get_flat_tools() -> None:
 
 @pytest.mark.parametrize("format", [ANTHROPIC, GEMINI, OLLAMA, OPENAI_CHAT])
 def test_other_servers_get_functions_with_one_string(format: Format) -> None:
-    call = CALL
-    if format is OPENAI_CHAT:
-        native = NativeRequest(api="openai-responses", messages=(), items=(), parameters={})
-        call = ModelCall(
-            messages=MESSAGES, parameters=CALL.parameters, upstream_model="m", native=native
-        )
-    parts = format.build(call, None)
+    parts = format.build(replace(CALL, client="openai-responses"), None)
     # Ollama cannot force a tool.
     assert parts.ignored == (("tool_choice",) if format is OLLAMA else ())
     sent = parts.body.decode()
@@ -83,7 +78,8 @@ def test_other_servers_get_functions_with_one_string(format: Format) -> None:
 def test_allowed_tools_may_name_custom_ones() -> None:
     allowed = {"mode": "required", "tools": [CHOICE]}
     choice = {"type": "allowed_tools", "allowed_tools": allowed}
-    sent = body(GEMINI, ModelCall(messages=MESSAGES, parameters={"tool_choice": choice}))
+    parameters = {"tools": [TOOL], "tool_choice": choice}
+    sent = body(GEMINI, ModelCall(messages=MESSAGES, parameters=parameters))
     assert sent["toolConfig"] == {
         "functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["patch"]}
     }

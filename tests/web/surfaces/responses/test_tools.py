@@ -95,6 +95,7 @@ def call_of(**changes: object) -> ModelCall:
         parameters=chat_parameters(request, conversation),
         client_tools=conversation.tools.client_tools,
         native=native_request(request, conversation, messages, conversation.groups),
+        client="openai-responses",
         upstream_model="m",
     )
 
