@@ -51,7 +51,7 @@ def message(journal: list[AnyEvent], answer: AnswerBuilder | None = None) -> dic
     started, ended = journal[0], journal[-1]
     if not isinstance(started, Started) or not isinstance(ended, Ended):
         raise ValueError("the journal must begin with Started and end with Ended")
-    whole = message_object(started, ended.upstream_model or started.model)
+    whole = message_object(started)
     items = [item for item in items_of(answer or fold(journal)) if is_shown(item)]
     whole["content"] = [_block(item) for item in _without_last_state(items)]
     whole |= stopped(ended)

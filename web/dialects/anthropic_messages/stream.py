@@ -50,7 +50,6 @@ class Messages(DialectStream):
         super().__init__(NAME, after)
         self._event = self.numbering.event
         self._started: Started | None = None
-        self._model = ""
         self._blocks = Blocks()
         self._begun = False
         self._plain = False
@@ -73,10 +72,8 @@ class Messages(DialectStream):
         match event:
             case Started():
                 self._started = event
-                self._model = event.upstream_model or event.model
                 self._blocks.feed(event)
             case events.RouteChanged(provider, upstream_model, reason):
-                self._model = upstream_model
                 return self.numbering.comment(f"route {provider}/{upstream_model} {reason}")
             case events.Recovered(epoch):
                 self.numbering.new_epoch(epoch)
@@ -106,7 +103,7 @@ class Messages(DialectStream):
         if self._begun or self._started is None:
             return b""
         self._begun = True
-        start = message_object(self._started, self._model)
+        start = message_object(self._started)
         return self._named("message_start", message=start)
 
     def _end(self, ended: Ended) -> bytes:
@@ -140,13 +137,17 @@ def message_id(turn_id: str) -> str:
     return "msg_" + turn_id.removeprefix("turn_")
 
 
-def message_object(started: Started, model: str) -> dict[str, object]:
-    """Return the Message object at its start, with an estimate of the input tokens."""
+def message_object(started: Started) -> dict[str, object]:
+    """Return the Message object at its start, with an estimate of the input tokens.
+
+    Its model is the one that the client asked for: Claude Code doesn't send back the thinking of
+    another model. The answering route is in a header and in the turn.
+    """
     return {
         "id": message_id(started.turn_id),
         "type": "message",
         "role": "assistant",
-        "model": model,
+        "model": started.model,
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,

@@ -30,7 +30,7 @@ def test_object_matches_the_golden_sample() -> None:
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
-        "model": "main-model",
+        "model": "large",
         "content": [{"type": "text", "text": "Hello"}],
         "stop_reason": "end_turn",
         "stop_sequence": None,

@@ -57,7 +57,7 @@ def test_stream_matches_the_golden_sample() -> None:
     assert render([STARTED, Text("Hel"), Text("lo"), ended()]) == (
         b"id: anthropic-messages:0\nevent: message_start\n"
         b'data: {"type":"message_start","message":{"id":"msg_1","type":"message",'
-        b'"role":"assistant","model":"main-model","content":[],"stop_reason":null,'
+        b'"role":"assistant","model":"large","content":[],"stop_reason":null,'
         b'"stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,'
         b'"cache_read_input_tokens":0,"output_tokens":0,'
         b'"output_tokens_details":{"thinking_tokens":0}}}}\n\n'
@@ -274,7 +274,7 @@ def test_warning_and_route_change_are_one_line_comments() -> None:
         "route spare/spare-model refused",
         "warning code two lines and more",
     ]
-    assert read(journal)[0].message.model == "spare-model"
+    assert read(journal)[0].message.model == "large"
 
 
 @pytest.mark.parametrize("reason", sorted(STOP_REASONS))

@@ -100,7 +100,7 @@ async def test_stream(autojump_clock: MockClock) -> None:
         assert response.headers["request-id"]
         assert response.content.startswith(PING)
         message = accumulated([read_event(frame) for frame in frames_of(response.content)])
-        assert (message.id, message.model) == ("msg_1", "main-model")
+        assert (message.id, message.model) == ("msg_1", "large")
         assert [block.to_dict()["text"] for block in message.content] == ["Hello"]
         assert message.stop_reason == "end_turn"
         assert harness.turns.record.text == "Hello"
@@ -333,7 +333,9 @@ async def test_next_route_answers_after_a_failure(autojump_clock: MockClock) -> 
     main = ScriptedProvider(head=UpstreamFailure(K.REFUSED, "no connection"))
     async with open_harness(main, spare) as harness:
         start, *_ = await events_of(harness)
-        assert start.message.model == "spare-model"
+        assert start.message.model == "large", "the name that the client asked for"
+        (turn,) = (await harness.get("/v1/turns")).json()["data"]
+        assert turn["upstream_model"] == "spare-model"
 
 
 async def test_spooled_record_is_reported(autojump_clock: MockClock) -> None:
