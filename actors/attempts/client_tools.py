@@ -1,7 +1,8 @@
 """Passes calls of functions that stand in for the client's tools on as calls of those tools.
 
 A format sends the tools of a namespace as functions with longer names, and custom tools as
-functions with one string (`actors.providers.formats.custom_tools`). Sans IO.
+functions with one string (`actors.providers.formats.custom_tools`). A search of deferred tools that
+the client runs is a function, too. Sans IO.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from actors.turn.chunks import Chunk, FinishChunk, ToolCallChunk
+from actors.turn.chunks import Chunk, FinishChunk, NativeItemChunk, ToolCallChunk
 from actors.turn.model_call import CUSTOM_INPUT, JSON, ClientTool
 
 _START = re.compile(rf'\s*\{{\s*"{CUSTOM_INPUT}"\s*:\s*"')
@@ -35,6 +36,8 @@ class ClientTools:
         self._unnamed: dict[int, ToolCallChunk] = {}
         """Pieces of calls whose name hasn't arrived, joined, by index."""
         self._calls: dict[int, tuple[ClientTool | None, InputReader | None]] = {}
+        self._items: dict[int, tuple[ClientTool, ToolCallChunk]] = {}
+        """Calls that become items, joined, with their tools, by index."""
 
     def step(self, chunks: list[Chunk]) -> list[Chunk]:
         """Return the chunks with the calls restored; part of a call may be held back."""
@@ -48,7 +51,7 @@ class ClientTools:
                 restored.append(chunk)
         return restored
 
-    def _call(self, piece: ToolCallChunk) -> Iterator[ToolCallChunk]:
+    def _call(self, piece: ToolCallChunk) -> Iterator[Chunk]:
         first = piece.index not in self._calls
         if first:
             piece = _joined(self._unnamed.pop(piece.index, None), piece)
@@ -62,14 +65,20 @@ class ClientTools:
         if tool is None:
             yield piece
             return
+        if tool.item_api is not None:
+            _, before = self._items.get(piece.index, (tool, None))
+            self._items[piece.index] = tool, _joined(before, piece)
+            return
         text = piece.arguments if reader is None else reader.feed(piece.arguments)
         name = None if piece.name is None else tool.name
         extras = _merged(tool.extras, piece.extras) if first else piece.extras
         if text or first or piece.id or name:
             yield ToolCallChunk(piece.index, piece.id, name, text, tool.kind, extras)
 
-    def _rest(self) -> Iterator[ToolCallChunk]:
+    def _rest(self) -> Iterator[Chunk]:
         """Yield what was held back until the end of the answer."""
+        yield from (_item(tool, call) for tool, call in self._items.values())
+        self._items.clear()
         yield from self._unnamed.values()
         self._unnamed.clear()
         for index, (_, reader) in self._calls.items():
@@ -131,6 +140,16 @@ def _joined(before: ToolCallChunk | None, piece: ToolCallChunk) -> ToolCallChunk
     return ToolCallChunk(
         piece.index, before.id or piece.id, piece.name, arguments, piece.kind, extras
     )
+
+
+def _item(tool: ClientTool, call: ToolCallChunk) -> NativeItemChunk:
+    try:
+        arguments: JSON = _object(call.arguments or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        arguments = call.arguments
+    fields = {"call_id": call.id or f"call_{call.index}", "arguments": arguments}
+    item = msgspec.json.encode({**_object(tool.extras or "{}"), **fields})
+    return NativeItemChunk(tool.item_api or "", item.decode())
 
 
 def _is_namespaced(piece: ToolCallChunk) -> bool:

@@ -47,6 +47,8 @@ class ClientTool(Struct, frozen=True):
     kind: CallKind = "function"
     extras: str | None = None
     """Fields that a call of it has in the client's API, as JSON, such as `namespace`."""
+    item_api: str | None = None
+    """API in which a call of it is an item of its own, with `extras`, `call_id` and arguments."""
 
 
 class NativeRequest(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ TOOLS = {
     "patch": ClientTool("patch", "custom"),
     "ns__exec": ClientTool("exec", "custom", '{"namespace":"ns"}'),
     "ns__find": ClientTool("find", extras='{"namespace":"ns"}'),
+    "search": ClientTool("search", extras='{"type":"search_call"}', item_api="openai-responses"),
 }
 FINISH = FinishChunk(Reason.TOOL_CALLS)
 
@@ -71,6 +72,20 @@ def test_calls_of_providers_that_know_the_tools_are_unchanged() -> None:
         NativeItemChunk("openai-responses", "{}"),
     ]
     assert restored(*chunks) == chunks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"), [('{"q": 1}', {"q": 1}), ("", {}), ("[", "["), ("[1]", "[1]")]
+)
+def test_calls_of_a_search_are_items(arguments: str, read: object) -> None:
+    half = len(arguments) // 2
+    (item,) = restored(
+        ToolCallChunk(0, "c", "search", arguments[:half]),
+        ToolCallChunk(0, None, None, arguments[half:]),
+    )
+    assert isinstance(item, NativeItemChunk)
+    expected = {"type": "search_call", "call_id": "c", "arguments": read}
+    assert (item.api, json.loads(item.item)) == ("openai-responses", expected)
 
 
 def test_extra_fields_of_the_call_stay() -> None:

@@ -13,6 +13,7 @@ from actors.providers.formats.ollama.decoder import OLLAMA
 from actors.providers.formats.openai_chat.decoder import OPENAI_CHAT
 from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.turn.chunks import NativeItemChunk, ToolCallChunk
+from actors.turn.messages import AssistantMessage, ToolCall, ToolMessage
 from actors.turn.model_call import JSON, ClientTool, ModelCall
 from actors.turn.outcome import Reason
 from tests.support.chat_readers import comments_of
@@ -62,7 +63,7 @@ HOSTED: list[Object] = [
     {"type": "local_shell"},
     {"type": "shell"},
     {"type": "apply_patch"},
-    {"type": "tool_search", "execution": "client"},
+    {"type": "tool_search"},
     {"type": "next_month", "of": ["the", "future"]},
 ]
 ITEMS: list[Object] = [
@@ -425,6 +426,47 @@ async def test_streamed_calls_come_back_as_the_client_knows_them(
             e["delta"] for e in events if e["type"] == "response.custom_tool_call_input.delta"
         ]
         assert pieces == ["*** ", "Begin"]
+
+
+async def test_client_searches_deferred_tools(autojump_clock: MockClock) -> None:
+    search: Object = {"type": "tool_search", "execution": "client", "parameters": SCHEMA}
+    made: Line = [ToolCallChunk(0, "c1", "tool_search", '{"q": "weather"}')]
+    provider = ScriptedProvider(made, stop(Reason.TOOL_CALLS), then=[Scene(tuple(HELLO))])
+    async with open_harness(provider) as harness:
+        answer = await create_response(harness, tools=[search])
+        function = {"name": "tool_search", "parameters": SCHEMA}
+        assert last_call(harness).parameters["tools"] == [
+            {"type": "function", "function": function}
+        ]
+        (call,) = answer["output"]
+        assert (call["type"], call["execution"], call["call_id"], call["arguments"]) == (
+            *("tool_search_call", "client", "c1"),
+            {"q": "weather"},
+        )
+        output = {"type": "tool_search_output", "call_id": "c1", "execution": "client"}
+        found = [output | {"tools": [WEATHER]}]
+        for history in (
+            {"input": found, "previous_response_id": "resp_1"},
+            {"input": [{"role": "user", "content": "Hi"}, call, *found]},
+        ):
+            await create_response(harness, tools=[search], **history)
+            _, asked, result = last_call(harness).messages
+            assert isinstance(asked, AssistantMessage)
+            assert asked.tool_calls == (ToolCall("c1", "tool_search", '{"q":"weather"}'),)
+            assert isinstance(result, ToolMessage)
+            assert (result.tool_call_id, result.content) == (
+                *("c1", "Found tools:\nmcp__weather__find\nmcp__weather__exec"),
+            )
+            assert len(last_call(harness).parameters["tools"]) == 3  # type: ignore[arg-type]
+
+
+def test_search_without_an_output_is_for_routes_that_know_it() -> None:
+    search: Object = {"type": "tool_search", "execution": "client", "parameters": SCHEMA}
+    call = {"type": "tool_search_call", "call_id": "c1", "execution": "client", "arguments": {}}
+    made = call_of(input=[call, {"role": "user", "content": "Hi"}], tools=[search])
+    assert [message.role for message in made.messages] == ["user"]
+    assert "input[0] (tool_search_call)" in OPENAI_CHAT.unsupported(made)
+    assert sent(OPENAI_RESPONSES, made)["input"][0] == call
 
 
 async def test_tools_brought_by_an_earlier_turn_are_known(autojump_clock: MockClock) -> None:

@@ -8,7 +8,7 @@ calls. Every other message is a group by itself, and so is an item that is not a
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from msgspec import Struct
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from actors.providers.formats.openai_responses.frames import API
@@ -28,7 +28,13 @@ from actors.turn.model_call import JSON
 from web.surfaces.responses.history.message_content import content_of, kinds_in
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item
-from web.surfaces.responses.input.tools import BRINGING_TOOLS, ToolName, flat_name
+from web.surfaces.responses.input.tools import (
+    BRINGING_TOOLS,
+    SEARCH,
+    ToolName,
+    flat_name,
+    names_of,
+)
 
 CALLS = frozenset({"function_call", "custom_tool_call"})
 """Types of items that are calls of the client's tools."""
@@ -118,6 +124,8 @@ class MessageGroups:
         self._calls: dict[str, tuple[_Answer, int, str]] = {}
         """Calls without a result, by call id, with the index and the type of the item."""
         self._answered: set[str] = set()
+        self._searches: dict[str, tuple[int, Item]] = {}
+        """Searches of tools without an output, by call id, with the index of the item."""
         self.media: set[str] = set()
         """Kinds of media in the messages."""
         self._place = 0
@@ -137,6 +145,8 @@ class MessageGroups:
     def finish(self) -> list[MessageGroup]:
         """Return all groups; raises `Mismatch` if a call has no result."""
         self._drop_reasoning()
+        for place, item in self._searches.values():
+            self._native(place, item)
         for call_id, (_, place, type) in self._calls.items():
             words = f"there is no output for the {type.replace('_', ' ')} {call_id!r:.200}."
             raise Mismatch(place, f"{words} Send its {type}_output.")
@@ -163,10 +173,17 @@ class MessageGroups:
                 self._other(summary)
             case "item_reference":
                 pass  # it is in the history
-            case type:
-                self._groups.append(MessageGroup((), (self._place,), item))
-                if type not in BRINGING_TOOLS:
-                    self.native.append(self._place)
+            case "tool_search_call" if (None, SEARCH) in self._names and _call_id(item):
+                self._searches[_call_id(item)] = self._place, item
+            case "tool_search_output" if _call_id(item) in self._searches:
+                self._search(*self._searches.pop(_call_id(item)), item)
+            case _:
+                self._native(self._place, item)
+
+    def _native(self, place: int, item: Item) -> None:
+        self._groups.append(MessageGroup((), (place,), item))
+        if item["type"] not in BRINGING_TOOLS:
+            self.native.append(place)
 
     def _other(self, message: Message) -> None:
         self._drop_reasoning()
@@ -221,6 +238,17 @@ class MessageGroups:
         self._drop_reasoning()
         self._open = None
 
+    def _search(self, place: int, call: Item, output: Item) -> None:
+        """Add a search of tools and its result, the names of those that it found."""
+        call_id = _call_id(call)
+        arguments = json.encode(call.get("arguments") or {}).decode()
+        as_call: Item = {"type": "function_call", "call_id": call_id, "name": SEARCH}
+        self._call(as_call | {"arguments": arguments})
+        self._calls[call_id][0].places.append(place)
+        found = [self._names[name] for name in names_of(output["tools"]) if name in self._names]
+        text = "\n".join(["Found tools:", *found] if found else ["Found no tools."])
+        self._result({"call_id": call_id, "output": text})
+
     def _reasoning(self, item: Item) -> None:
         texts = _texts(item.get("content")) or _texts(item.get("summary"))
         text, opaque = "\n\n".join(texts), item.get("encrypted_content")
@@ -242,6 +270,11 @@ class MessageGroups:
             else:
                 self.dropped_reasoning += 1
         self._waiting.clear()
+
+
+def _call_id(item: Item) -> str:
+    call_id = item.get("call_id")
+    return call_id if isinstance(call_id, str) else ""
 
 
 def _message(role: JSON, content: Content) -> Message:

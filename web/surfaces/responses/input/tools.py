@@ -1,9 +1,10 @@
 """Validates the tools of a Responses request and converts them to the form of Chat Completions.
 
 Routes that speak Responses get tools of every type as they were sent. For other routes, functions
-and custom tools are taken out of namespaces and of items that bring tools; tools of other types,
-which only a provider of this API can run or understand, are left out. Source: OpenAI's API
-reference, "Create a response" (`tools`, `tool_choice`).
+and custom tools are taken out of namespaces and of items that bring tools, and a search of tools
+that the client runs is a function. Tools of other types, which only a provider of this API can run
+or understand, are left out. Source: OpenAI's API reference, "Create a response" (`tools`,
+`tool_choice`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from actors.providers.formats.openai_responses.frames import API
 from actors.turn.chunks import CallKind
 from actors.turn.model_call import JSON, ClientTool
 from web.surfaces.validation import LONGEST_NAME, Fields, Object, check_function, wrong
@@ -18,11 +20,14 @@ from web.surfaces.validation import LONGEST_NAME, Fields, Object, check_function
 MAX_TOOLS = 1_000
 BRINGING_TOOLS = frozenset({"additional_tools", "tool_search_output"})
 """Types of items that bring tools."""
+SEARCH = "tool_search"
+"""Type of a search of deferred tools, and the name of the function that stands in for it."""
+_SEARCH_CALL = {"type": "tool_search_call", "execution": "client", "status": "completed"}
 _CHOICES = ("none", "auto", "required")
 _MODES = ("auto", "required")
 _KINDS: dict[JSON, CallKind] = {"function": "function", "custom": "custom"}
 _NOT_IN_CHAT = ("allowed_callers", "async", "output_schema")
-_DROPPED = ("type", "defer_loading", *_NOT_IN_CHAT)
+_DROPPED = ("type", "defer_loading", "execution", *_NOT_IN_CHAT)
 """Fields that Chat's tools don't have. A tool whose loading is deferred is simply loaded."""
 
 ToolName = tuple[str | None, str]
@@ -102,7 +107,10 @@ def chat_tools(tools: Tools, items: Iterable[tuple[str, Object]]) -> ChatTools:
         kind, sent = one.kind or "function", names[name]
         left_out += [f"{one.path}.{field}" for field in _NOT_IN_CHAT if one.tool.get(field)]
         converted.append({"type": kind, kind: _chat_fields(kind, sent, one.tool)})
-        if one.namespace is not None or kind == "custom":
+        if one.is_search:
+            extras = msgspec.json.encode(_SEARCH_CALL).decode()
+            client_tools[sent] = ClientTool(name[1], extras=extras, item_api=API)
+        elif one.namespace is not None or kind == "custom":
             client_tools[sent] = ClientTool(name[1], kind, _extras(one.namespace))
     parameters: Object = {"tools": converted} if converted else {}
     choice = _chat_choice(tools.choice, names, left_out)
@@ -117,6 +125,12 @@ def flat_name(namespace: str | None, name: str) -> str:
     return f"{namespace.rstrip('_')}__{name.lstrip('_')}" if namespace else name
 
 
+def names_of(tools: JSON) -> list[ToolName]:
+    """Return the names of the tools in a list that the client can run."""
+    given = tools if isinstance(tools, list) else []
+    return [one.name for one in _tools_of(given, "tools") if one.kind is not None]
+
+
 class _Tool(Struct, frozen=True):
     """A tool of any type but `namespace`, with its path and its namespace, if any."""
 
@@ -126,13 +140,18 @@ class _Tool(Struct, frozen=True):
 
     @property
     def kind(self) -> CallKind | None:
-        """Kind of its calls; None if it is neither a function nor custom."""
-        return _KINDS.get(self.tool.get("type"))
+        """Kind of its calls; None if the client cannot run it."""
+        return "function" if self.is_search else _KINDS.get(self.tool.get("type"))
+
+    @property
+    def is_search(self) -> bool:
+        """True if it searches deferred tools at the client."""
+        return self.tool.get("type") == SEARCH and self.tool.get("execution") == "client"
 
     @property
     def name(self) -> ToolName:
-        """Its name, if it is a function or custom."""
-        return self.namespace, str(self.tool.get("name"))
+        """Its name, if it has a kind."""
+        return self.namespace, SEARCH if self.is_search else str(self.tool.get("name"))
 
 
 def _tools_of(tools: Iterable[JSON], path: str) -> Iterator[_Tool]:
