@@ -119,16 +119,17 @@ class UpstreamProvider:
         while True:
             try:
                 result = await ask(call)
-            except UpstreamFailure as failure:
-                words = await self._refused_by(call, failure)
-                if not words or len(learned) >= _MOST_REFUSED:
-                    raise
-                learned |= words
-                call = replace(call, refused=call.refused | words)
+            except UpstreamFailure as error:
+                failure = error
             else:
                 if learned:
                     self._refusals.learn(call.upstream_model, learned)
                 return result
+            words = await self._refused_by(call, failure)
+            if not words or len(learned) >= _MOST_REFUSED:
+                raise failure
+            learned |= words
+            call = replace(call, refused=call.refused | words)
 
     async def _refused_by(self, call: ModelCall, failure: UpstreamFailure) -> frozenset[str]:
         find = partial(self._format.refused_by, call, failure)

@@ -331,7 +331,7 @@ def test_full_context_does_not_fail_over_to_a_smaller_window(run: ScenarioRun) -
 def test_content_filter_does_not_fail_over(run: ScenarioRun, row: Scenario) -> None:
     result = run[row.name]
     assert (len(result.main), len(result.spare)) == (1, 0)
-    assert (result.status, result.error["code"]) == (400, "content_policy_violation")
+    assert (result.status, result.error["code"]) == (400, "content_filter")
     assert result.error["message"] == "The request was rejected by the safety system."
     assert result.turn["usage"] is None
 

@@ -78,7 +78,7 @@ def test_other_servers_get_functions_with_one_string(format: Format) -> None:
 def test_allowed_tools_may_name_custom_ones() -> None:
     allowed = {"mode": "required", "tools": [CHOICE]}
     choice = {"type": "allowed_tools", "allowed_tools": allowed}
-    parameters = {"tools": [TOOL], "tool_choice": choice}
+    parameters: dict[str, JSON] = {"tools": [TOOL], "tool_choice": choice}
     sent = body(GEMINI, ModelCall(messages=MESSAGES, parameters=parameters))
     assert sent["toolConfig"] == {
         "functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["patch"]}
