@@ -31,10 +31,11 @@ class Prepared(Struct, frozen=True):
 def prepared(call: ModelCall, rule: NameRule | None) -> Prepared:
     """Return the call with a usable history, and names of tools that the rule accepts.
 
-    What the client sent in the form of the provider's own API stays as it is.
+    What the client sent in the form of the provider's own API stays as it is, but for names.
     """
     if call.native is not None:
-        return Prepared(call, {}, call_ids(call.messages), ())
+        call, names = with_accepted_names(call, rule, calling=False)
+        return Prepared(call, names, call_ids(call.messages), ())
     left_out: list[str] = []
     parameters = _accepted_tools(_without_empty_tools(call.parameters, left_out), call, left_out)
     calling = has_calls(call.messages)

@@ -12,8 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.turn import messages as chat
-from actors.turn.model_call import JSON, ModelCall
+from actors.turn.chat_messages import Object
+from actors.turn.model_call import JSON, ModelCall, NativeRequest
 
+_NAMED = frozenset({"function", "custom", "function_call", "custom_tool_call"})
+"""Types of the tools and calls of Responses that have a name which the client chose."""
 _DIGITS = 8
 """Hexadecimal digits of the digest in a shortened name; more if two names would be equal."""
 
@@ -58,7 +61,10 @@ def with_accepted_names(
     """
     if rule is None:
         return call, {}
-    names = {*_names_of_tools(call.parameters), *(_names_of_calls(call) if calling else ())}
+    if call.native is not None:
+        names = {*_flat_names(call.native)}
+    else:
+        names = {*_names_of_tools(call.parameters), *(_names_of_calls(call) if calling else ())}
     refused = sorted(name for name in names if not rule.accepts(name))
     if not refused:
         return call, {}
@@ -66,13 +72,15 @@ def with_accepted_names(
     for name in refused:
         sent[name] = rule.shortened(name, names)
         names.add(sent[name])
+    restored = {short: name for name, short in sent.items()}
+    if call.native is not None:
+        return replace(call, native=_flat_renamed(call.native, sent)), restored
     parameters = {**call.parameters}
     for field in ("tools", "tool_choice"):
         if field in parameters:
             parameters[field] = _renamed(parameters[field], sent)
     messages = tuple(_with_names(message, sent) for message in call.messages)
-    renamed = replace(call, parameters=parameters, messages=messages)
-    return renamed, {short: name for name, short in sent.items()}
+    return replace(call, parameters=parameters, messages=messages), restored
 
 
 def _names_of_tools(parameters: Mapping[str, JSON]) -> Iterator[str]:
@@ -121,3 +129,47 @@ def _renamed(value: JSON, sent: Mapping[str, str]) -> JSON:
         case {"tools": tools, **rest}:
             renamed["allowed_tools"] = {**rest, "tools": _renamed(tools, sent)}
     return renamed
+
+
+def _flat_names(native: NativeRequest) -> Iterator[str]:
+    for value in (*_objects(native.parameters.get("tools")), *native.items):
+        for one in (value, *_inner(value)):
+            if _is_named(one):
+                yield str(one["name"])
+
+
+def _flat_renamed(native: NativeRequest, sent: Mapping[str, str]) -> NativeRequest:
+    """Return the request with other names of tools, in the flat form of Responses."""
+    parameters = {**native.parameters}
+    for field in ("tools", "tool_choice"):
+        match parameters.get(field):
+            case [*tools]:
+                parameters[field] = [_flat(tool, sent) for tool in _objects(tools)]
+            case dict(choice):
+                parameters[field] = _flat(choice, sent)
+    items = tuple(_flat(item, sent) for item in native.items)
+    return replace(native, items=items, parameters=parameters)
+
+
+def _flat(value: Object, sent: Mapping[str, str]) -> Object:
+    if inner := _inner(value):
+        value = {**value, "tools": [_flat_one(tool, sent) for tool in inner]}
+    return _flat_one(value, sent)
+
+
+def _flat_one(value: Object, sent: Mapping[str, str]) -> Object:
+    name = str(value.get("name"))
+    return {**value, "name": sent[name]} if name in sent and _is_named(value) else value
+
+
+def _inner(value: Object) -> list[Object]:
+    """Return the tools in a choice or an item; those of a namespace have names in it."""
+    return [] if value.get("type") == "namespace" else _objects(value.get("tools"))
+
+
+def _is_named(value: Object) -> bool:
+    return value.get("type") in _NAMED and not value.get("namespace")
+
+
+def _objects(value: JSON) -> list[Object]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -519,3 +519,26 @@ async def test_compaction_keeps_tools_and_tells_of_other_items(autojump_clock: M
         asked = str(last_call(harness).messages[-1].content)
         assert "assistant calls mcp__weather__exec" in asked
         assert '"type":"local_shell_call"' in asked
+
+
+def test_long_names_are_shortened_for_responses_routes_and_restored() -> None:
+    long = "mcp__plugin_video-strategist_video-analytics__get_video_enhanced_transcript"
+    named: list[Object] = [
+        {"type": "function", "name": long, "parameters": {}},
+        {"type": "custom", "name": f"{long}_patch"},
+        {"type": "function", "name": "plain", "parameters": {}},
+        {"type": "namespace", "name": "n", "tools": [WEATHER]},
+    ]
+    made: Object = {"type": "function_call", "call_id": "c", "name": long, "arguments": "{}"}
+    result: Object = {"type": "function_call_output", "call_id": "c", "output": "r"}
+    chosen = [{"type": "function", "name": long}, {"type": "function", "name": "plain"}]
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": chosen}
+    call = call_of(input=[made, result], tools=named, tool_choice=choice)
+    parts = OPENAI_RESPONSES.build(call, None)
+    body = json.loads(parts.body)
+    function, custom, plain, namespace = body["tools"]
+    assert parts.names == {function["name"]: long, custom["name"]: f"{long}_patch"}
+    assert all(len(short) == 64 for short in parts.names)
+    assert (plain, namespace) == tuple(named[2:])
+    assert body["input"] == [made | {"name": function["name"]}, result]
+    assert [one["name"] for one in body["tool_choice"]["tools"]] == [function["name"], "plain"]
