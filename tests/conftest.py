@@ -17,7 +17,7 @@ settings.register_profile(
 )
 settings.load_profile("full" if FULL else "short")
 
-# Tests start hundreds of processes. Without cached bytecode each would compile all modules anew,
+# Tests start hundreds of processes. Without cached bytecode each would compile all modules again,
 # which takes half of the CPU time of a start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

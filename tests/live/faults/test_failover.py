@@ -59,7 +59,7 @@ FIRST_BYTE_S = 30.0
 RECOVERS_S = 60.0
 """Duration of an outage, in seconds."""
 BACK_WITHIN_S = 30.0
-"""Limit for using the primary again after an outage, in seconds."""
+"""Limit for using the primary again after an outage, in seconds: the longest cooldown is 20."""
 PROBES = 5 * 3 + 3 * 2
 """Limit of requests to a route that is down: three for each of the five calls that open its breaker
 (the transport repeats a request on a reused connection), two for each of the three probes that the
