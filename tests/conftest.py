@@ -1,6 +1,7 @@
 """Settings for all tests: sizes, Hypothesis profiles, garbage collection, and the skip summary."""
 
 import gc
+import os
 from collections import Counter
 
 import pytest
@@ -15,6 +16,10 @@ settings.register_profile(
     "short", deadline=None, max_examples=SHORT_EXAMPLES, derandomize=True, database=None
 )
 settings.load_profile("full" if FULL else "short")
+
+# Tests start hundreds of processes. Without cached bytecode each would compile all modules again,
+# which takes half of the CPU time of a start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Imports and collection create millions of objects that live to the end of the run. Collecting
 # garbage among them again and again took 3 of 12 s of CPU time in every worker.

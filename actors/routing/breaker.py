@@ -37,7 +37,7 @@ class BreakerSettings(Struct, frozen=True, kw_only=True):
     window_s: float = 30.0
     cooldown_s: float = 5.0
     """Seconds that the breaker first stays open; each failed probe doubles them."""
-    cooldown_max_s: float = 30.0
+    cooldown_max_s: float = 20.0
 
 
 class BreakerStatus(Struct, frozen=True):

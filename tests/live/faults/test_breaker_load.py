@@ -19,7 +19,7 @@ from tests.support.sizes import FULL
 
 RATE = 50 if FULL else 20
 """Requests a second."""
-NORMAL_S, DOWN_S, BACK_S = (30, 60, 15) if FULL else (6, 5, 4)
+NORMAL_S, DOWN_S, BACK_S = (30, 60, 15) if FULL else (4, 5, 3)
 """Seconds of normal errors, of the outage, and after it."""
 SHARE = 0.01 if FULL else 0.05
 DETECTED_S = 2.0

@@ -59,10 +59,11 @@ FIRST_BYTE_S = 30.0
 RECOVERS_S = 60.0
 """Duration of an outage, in seconds."""
 BACK_WITHIN_S = 30.0
-"""Limit for using the primary again after an outage, in seconds."""
-PROBES = 20
-"""Limit of requests to a route that is down: at most three for each of the five calls that open its
-breaker (the transport repeats a request on a reused connection), then a few probes."""
+"""Limit for using the primary again after an outage, in seconds: the longest cooldown is 20."""
+PROBES = 5 * 3 + 3 * 2
+"""Limit of requests to a route that is down: three for each of the five calls that open its breaker
+(the transport repeats a request on a reused connection), two for each of the three probes that the
+cooldowns of 5, 10 and 20 seconds leave in a minute."""
 PROMPTLY_S = 2.0
 TOKEN_S = 0.02
 """Seconds between tokens of a simulated model."""

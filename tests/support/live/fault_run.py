@@ -13,7 +13,8 @@ MAX_CONCURRENT = 6
 """Limit of concurrent scenarios, not counting the slow ones, which mostly wait."""
 PAUSE_S = 4.0
 """Seconds between two requests during an outage."""
-_TIMEOUT_S = 100.0
+_TIMEOUT_S = 120.0
+"""Limit for one scenario: a minute of outage, half a minute until its end is noticed, and slack."""
 
 
 class ScenarioRun:
