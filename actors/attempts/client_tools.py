@@ -29,10 +29,14 @@ _HIGH = re.compile("[\ud800-\udbff]$")
 
 
 class ClientTools:
-    """The calls of one answer; `tools` has the client's tools by the names of their functions."""
+    """The calls of one answer; `tools` has the client's tools by the names of their functions.
 
-    def __init__(self, tools: Mapping[str, ClientTool]) -> None:
+    `turn_id` makes the ids unique that calls get which become items and came without one.
+    """
+
+    def __init__(self, tools: Mapping[str, ClientTool], turn_id: str = "turn_") -> None:
         self._tools = tools
+        self._turn = turn_id.removeprefix("turn_")
         self._unnamed: dict[int, ToolCallChunk] = {}
         """Pieces of calls whose name hasn't arrived, joined, by index."""
         self._calls: dict[int, tuple[ClientTool | None, InputReader | None]] = {}
@@ -77,7 +81,9 @@ class ClientTools:
 
     def _rest(self) -> Iterator[Chunk]:
         """Yield what was held back until the end of the answer."""
-        yield from (_item(tool, call) for tool, call in self._items.values())
+        for index, (tool, call) in self._items.items():
+            # Not `_0`, as accumulators number the other calls.
+            yield _item(tool, call, call.id or f"call_{self._turn}_item_{index}")
         self._items.clear()
         yield from self._unnamed.values()
         self._unnamed.clear()
@@ -142,12 +148,12 @@ def _joined(before: ToolCallChunk | None, piece: ToolCallChunk) -> ToolCallChunk
     )
 
 
-def _item(tool: ClientTool, call: ToolCallChunk) -> NativeItemChunk:
+def _item(tool: ClientTool, call: ToolCallChunk, call_id: str) -> NativeItemChunk:
     try:
         arguments: JSON = _object(call.arguments or "{}")
     except (msgspec.DecodeError, RecursionError):
         arguments = call.arguments
-    fields = {"call_id": call.id or f"call_{call.index}", "arguments": arguments}
+    fields = {"call_id": call_id, "arguments": arguments}
     item = msgspec.json.encode({**_object(tool.extras or "{}"), **fields})
     return NativeItemChunk(tool.item_api or "", item.decode())
 

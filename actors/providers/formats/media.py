@@ -7,7 +7,8 @@ the request itself. A file with text has no kind, since every API can have the t
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Set
-from mimetypes import guess_type
+from mimetypes import guess_extension, guess_type
+from os.path import splitext
 
 from msgspec.structs import replace
 
@@ -59,6 +60,16 @@ def text_of(part: chat.FilePart) -> str | None:
     except ValueError:
         return None
     return f"{part.filename}:\n\n{text}" if part.filename else text
+
+
+def filename_of(part: chat.FilePart) -> str:
+    """Return the name of a file that is sent as data, with the extension by which OpenAI reads it.
+
+    Anthropic's documents have titles, or no name at all.
+    """
+    name = part.filename or "document"
+    extension = guess_extension(media_type_of(part.url or "") or "") or ""
+    return name if splitext(name)[1] else name + extension
 
 
 def words_for(part: chat.Part) -> str:

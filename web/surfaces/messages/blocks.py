@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from actors.providers.formats.media import kind_of
+from actors.providers.formats.media import kind_of, words_for
 from actors.turn import messages
 from actors.turn.chat_messages import THINKING_API
 from actors.turn.messages import JSON, Content, Extras, Part, TextPart, texts_of
@@ -125,7 +125,9 @@ def _document(block: Block) -> Part:
         case "text":
             text = source.text("data")
         case "content":
-            text = "\n\n".join(texts_of(source.content("content", ("text", "image"))))
+            parts = messages.parts_of(source.content("content", ("text", "image")))
+            texts = (one.text if isinstance(one, TextPart) else words_for(one) for one in parts)
+            text = "\n\n".join(texts)
         case _:
             raise source.wrong("type", "must be one of base64, content, file, text, url.")
     return _native(block, title, text)
