@@ -25,7 +25,10 @@ _CHAT_FIELDS = frozenset(
     }
 )
 """Field names with a meaning in a chat; on a block they would be misread."""
-PARTS = ("text", "image", "document", "search_result", "tool_reference", "container_upload")
+PARTS = (
+    *("text", "image", "document", "search_result", "tool_reference", "container_upload"),
+    "browser_state",
+)
 
 
 class Block(Fields):
@@ -154,6 +157,9 @@ _READERS: dict[str, Callable[[Block], Part]] = {
     "search_result": _search_result,
     "tool_reference": lambda block: _native(block, block.text("tool_name")),
     "container_upload": _native,
+    "browser_state": _native,
+    "tool_addition": _native,
+    "tool_removal": _native,
 }
 
 

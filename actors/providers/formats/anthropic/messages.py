@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.providers.formats import conversion
+from actors.providers.formats.anthropic.fields import CALL_FIELDS
 from actors.providers.formats.media import text_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object, thinking_block
@@ -96,7 +97,8 @@ def conversation(
                 left_out.append(path)
                 continue
             left_out += conversion.unsigned_reasoning(message, path)
-            left_out += conversion.extra_fields(message.extras, path, "cache_control")
+            known = ("cache_control", "toolset_name")
+            left_out += conversion.extra_fields(message.extras, path, *known)
             blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
             if not isinstance(message, chat.SystemMessage):
                 role = "assistant" if message.role == "assistant" else "user"
@@ -116,7 +118,7 @@ def _is_system(numbered: tuple[int, chat.Message]) -> bool:
 def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
     match message:
         case chat.SystemMessage():
-            yield from _content(message, (chat.TextPart,), path, left_out)
+            yield from _content(message, (chat.TextPart, chat.NativePart), path, left_out)
         case chat.AssistantMessage():
             yield from _assistant(message, path, left_out)
         case chat.ToolMessage():
@@ -230,8 +232,7 @@ def _tool_uses(message: chat.AssistantMessage, path: str, left_out: list[str]) -
             "name": call.name,
             "input": arguments,
         }
-        if call.extras.get("caller"):
-            block["caller"] = call.extras["caller"]
+        block |= {name: call.extras[name] for name in CALL_FIELDS if call.extras.get(name)}
         yield from _with_cache_control([block], call.extras)
 
 
@@ -245,6 +246,8 @@ def _result(message: chat.ToolMessage, path: str, left_out: list[str]) -> Iterat
         result["content"] = message.content if isinstance(message.content, str) else blocks
     if message.is_error:
         result["is_error"] = True
+    if message.extras.get("toolset_name"):
+        result["toolset_name"] = message.extras["toolset_name"]
     yield result
 
 
