@@ -41,7 +41,7 @@ def nested() -> ModelCall:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     text = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
     made = {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    history = [
+    history: list[dict[str, Any]] = [
         {"role": "user", "content": [image, text]},
         {"role": "assistant", "tool_calls": [made | {"extra_content": {"google": {}}}]},
         {"role": "tool", "tool_call_id": "x", "content": "b"},
