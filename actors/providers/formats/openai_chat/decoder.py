@@ -78,7 +78,12 @@ class _ChatFrames(Reader[Frame]):
         if reasoning := delta.reasoning_content or delta.reasoning:
             chunks.append(ReasoningChunk(reasoning))
         opaque = self._opaque
-        if delta.reasoning_details or delta.thinking_blocks or delta.extra_content:
+        if (
+            delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.extra_content
+            or delta.reasoning_opaque
+        ):
             opaque.add(delta)
         if opaque.pending and (delta.content or delta.tool_calls):
             chunks += opaque.take()
