@@ -72,7 +72,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     api: str = ""
     """Name of the API, which its signed reasoning, parts and requests have as their `api`."""
-    media: frozenset[str] = frozenset({"image"})
+    media: frozenset[str] = frozenset({"image", "image/other"})
     """The kinds of media that the API has (`actors.providers.formats.media`); `text` is a file
     with text."""
     path: Callable[[str], str]

@@ -266,7 +266,9 @@ def _arguments(block: Block) -> str:
 
 ANTHROPIC = Format(
     api=API,
-    media=frozenset({"image", "image/anthropic", "pdf", "pdf/url", "file/anthropic", "text"}),
+    media=frozenset(
+        {"image", "image/url", "image/anthropic", "pdf", "pdf/url", "file/anthropic", "text"}
+    ),
     path=lambda model: "/messages",
     translate=translate,
     stream_decoder=AnthropicDecoder,

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from actors.providers.formats import conversion
 from actors.providers.formats.anthropic.fields import CALL_FIELDS
-from actors.providers.formats.media import text_of
+from actors.providers.formats.media import COMMON_IMAGES, text_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object, thinking_block
 
@@ -25,13 +25,6 @@ _ASSISTANT_PARTS = (chat.TextPart, chat.RefusalPart, chat.NativePart)
 _USER_PARTS = (chat.TextPart, chat.ImagePart, chat.FilePart, chat.NativePart)
 _PART_FIELDS = ("cache_control", "citations", "context", "image_url")
 """Extra fields of parts that are read here."""
-_MEDIA = {
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "image/png": "image/png",
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
 
 
 class MessagesBuilder(msgspec.Struct, frozen=True):
@@ -204,9 +197,9 @@ def _image(url: str) -> Object | None:
     if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
     media, data = conversion.data_url(url) or ("", "")
-    if media not in _MEDIA:
+    if media not in COMMON_IMAGES:
         return None
-    return {"type": "base64", "media_type": _MEDIA[media], "data": data}
+    return {"type": "base64", "media_type": COMMON_IMAGES[media], "data": data}
 
 
 def _with_cache_control(blocks: list[Object], extras: chat.Extras) -> list[Object]:

@@ -149,7 +149,9 @@ class OpenAIWholeDecoder(_ChatFrames, Document[Frame]):
 
 OPENAI_CHAT = Format(
     api=CHAT_API,
-    media=frozenset({"image", "pdf", "file", "file/openai", "audio", "video"}),
+    media=frozenset(
+        {"image", "image/url", "image/other", "pdf", "file", "file/openai", "audio", "video"}
+    ),
     path=lambda model: "/chat/completions",
     translate=translate,
     stream_decoder=OpenAIChatDecoder,

@@ -229,6 +229,8 @@ OPENAI_RESPONSES = Format(
     media=frozenset(
         {
             "image",
+            "image/url",
+            "image/other",
             "image/openai",
             "pdf",
             "pdf/url",
