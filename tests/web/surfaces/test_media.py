@@ -105,6 +105,7 @@ INPUT: dict[str, dict[str, Object]] = {
 """Each kind of medium in the form of each surface that has it."""
 
 AS_TEXT = {"text": WORDS}
+TAKING_FILES = ("gemini", "openai-chat", "openai-responses")
 OUTPUT: dict[str, dict[str, Object | str]] = {
     "pdf": {
         "anthropic": INPUT["pdf"]["messages"],
@@ -150,16 +151,15 @@ OUTPUT: dict[str, dict[str, Object | str]] = {
         "openai-responses": INPUT["image in full size"]["responses"],
         "": PNG,
     },
-    "image at a URL": dict.fromkeys(("anthropic", "gemini", "openai-chat", "openai-responses"), PHOTO),
-    "image of another type": dict.fromkeys(("gemini", "ollama", "openai-chat", "openai-responses"), PNG),
+    "image at a URL": dict.fromkeys(("anthropic", *TAKING_FILES), PHOTO),
+    "image of another type": dict.fromkeys(("ollama", *TAKING_FILES), PNG),
     "file without a name": {
-        "gemini": PNG,
-        "openai-chat": PNG,
+        **dict.fromkeys(TAKING_FILES, PNG),
         "openai-responses": {"type": "input_file", "filename": "document.doc"},
     },
     "image in a document": {
         "anthropic": PHOTO,
-        **dict.fromkeys(("gemini", "openai-chat", "openai-responses"), "Here was an image"),
+        **dict.fromkeys(TAKING_FILES, "Here was an image"),
     },
 }
 """Objects, or texts, that each API gets; others get the one of `""`, or lack the medium."""
