@@ -21,6 +21,9 @@ _UNKNOWN = re.compile(
     r"|not (?:permitted|allowed|valid|exist|recogni[sz]ed)|doesn't exist|no such|use '?\"?max_",
     re.IGNORECASE,
 )
+_NOUN = r"\b(?:argument|parameter|field|property|key|input|name)s?(?: supplied)?:? "
+_IS_REFUSED = r"is (?:not |un)(?:supported|allowed|permitted|known|recogni[sz]ed|expected)"
+"""What precedes or follows a name that isn't quoted, such as `argument supplied: seed`."""
 PARTS_OF_TOOLS = frozenset(
     {"custom", "description", "function", "input_schema", "name", "parameters", "type"}
 )
@@ -155,4 +158,7 @@ def _is_named(name: str, failure: UpstreamFailure) -> bool:
     # A name such as `user` is also a word, so it must be quoted or be a path or its end.
     apart = r"(?<!\w)" if "_" in name else r"(?:^|[\"'`.\]])"
     after = r"(?!\w)" if "_" in name else r"(?:[\"'`:]|$)"
-    return re.search(apart + name + after, failure.message) is not None
+    if re.search(apart + name + after, failure.message):
+        return True
+    plainly = rf"{_NOUN}{name}(?!\w)|(?:^|[.:] ){name} {_IS_REFUSED}"
+    return re.search(plainly, failure.message, re.IGNORECASE) is not None

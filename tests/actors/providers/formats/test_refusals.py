@@ -174,6 +174,13 @@ def from_body(body: bytes) -> UpstreamFailure:
         ),
         (
             OPENAI_CHAT,
+            call(verbosity="low"),
+            refusal("Unrecognized request argument supplied: verbosity"),
+            {"verbosity=low"},
+        ),
+        (OPENAI_CHAT, call(seed=1), refusal("seed is not supported"), {"seed"}),
+        (
+            OPENAI_CHAT,
             nested(),
             refusal("messages.1.tool_calls.0.extra_content: Extra inputs are not permitted"),
             {"extra_content"},
@@ -226,6 +233,7 @@ def test_refused_fields_are_read(
         UpstreamFailure(FailureKind.SERVER_ERROR, "stream_options", status=500),
         UpstreamFailure(FailureKind.REFUSED, "stream_options"),
         refusal("The seed of the matter"),
+        refusal("The user is not allowed to do this"),
         refusal("An assistant message with 'tool_calls' must be followed by tool messages."),
         refusal("messages.0.content.0.text: must not be empty"),
         refusal("messages[4].tool_calls[0].id: unexpected", param="messages[4].tool_calls[0].id"),
