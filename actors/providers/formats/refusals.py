@@ -23,7 +23,7 @@ _UNKNOWN = re.compile(
 )
 _NOUN = r"\b(?:argument|parameter|field|property|key|input|name)s?(?: supplied)?:? "
 _IS_REFUSED = r"is (?:not |un)(?:supported|allowed|permitted|known|recogni[sz]ed|expected)"
-"""What precedes or follows a name that isn't quoted, such as `argument supplied: seed`."""
+"""Words before or behind a name that isn't quoted, as in `argument supplied: seed`."""
 PARTS_OF_TOOLS = frozenset(
     {"custom", "description", "function", "input_schema", "name", "parameters", "type"}
 )
