@@ -12,6 +12,7 @@ from actors.turn.chunks import (
     AnnotationChunk,
     Chunk,
     FinishChunk,
+    MessagePhaseChunk,
     NativeItemChunk,
     ReasoningChunk,
     ReasoningStateChunk,
@@ -33,6 +34,7 @@ _OtherContent = (
     ReasoningChunk
     | ReasoningStateChunk
     | RefusalChunk
+    | MessagePhaseChunk
     | AnnotationChunk
     | NativeItemChunk
     | SkippedChunk
@@ -187,6 +189,8 @@ def _event_of(chunk: _OtherContent) -> tuple[str, AnyEvent]:
             return text, events.Refusal(text)
         case ReasoningStateChunk(api, state):
             return state, events.ReasoningState(api, state)
+        case MessagePhaseChunk(phase):
+            return phase, events.MessagePhase(phase)
         case AnnotationChunk(annotation):
             return annotation, events.Annotation(annotation)
         case NativeItemChunk(api, native):

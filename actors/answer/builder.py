@@ -84,6 +84,7 @@ class AnswerBuilder:
         "_calls",
         "_calls_placed",
         "_open",
+        "_phase",
         "_turn",
         "_whole",
         "delta_event",
@@ -108,6 +109,8 @@ class AnswerBuilder:
         self._turn = ""
         self._open: GrowingItem | None = None
         """Reasoning or message item that is open."""
+        self._phase: str | None = None
+        """Phase of the next message."""
         self._calls: dict[int, GrowingItem] = {}
         """Open calls by their index in the journal."""
         self._whole: dict[int, GrowingItem] = {}
@@ -228,6 +231,9 @@ class AnswerBuilder:
                 return self._complete_call(event)
             case events.ReasoningState(api, state):
                 return self._end_reasoning(api, state)
+            case events.MessagePhase(phase):
+                self._phase = phase
+                return [*self._settle(), *self._close_open()]
             case events.Annotation(annotation):
                 return self._annotate(annotation)
             case events.NativeItem(api, native):
@@ -259,6 +265,8 @@ class AnswerBuilder:
         if item is None or item.kind is not _ITEM_OF[kind]:
             changes += self._close_open()
             item = self._open = GrowingItem(_ITEM_OF[kind])
+            if item.kind is ItemKind.MESSAGE:
+                item.phase, self._phase = self._phase, None
             changes += self._add(item)
         part = item.parts[-1] if item.parts else None
         if part is None or part.kind is not kind:
@@ -367,7 +375,7 @@ class AnswerBuilder:
         self._forget_open()
 
     def _forget_open(self) -> None:
-        self._open = None
+        self._open = self._phase = None
         self._calls.clear()
         self._whole.clear()
 

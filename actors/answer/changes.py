@@ -79,6 +79,8 @@ class GrowingItem:
     """API that knows the `state` of reasoning or the `native` item."""
     state: str | None = None
     """State of reasoning that the provider wants to get back, as JSON."""
+    phase: str | None = None
+    """Phase of the answer that a message belongs to, if the provider named it."""
     native: str = ""
     """The item of kind `NATIVE`, as JSON."""
 

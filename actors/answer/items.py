@@ -52,6 +52,7 @@ class MessageItem(_Item, frozen=True, tag="message", kw_only=True):
     """A message item of text and refusal parts."""
 
     parts: tuple[MessagePart, ...]
+    phase: str | None = None
 
 
 class FunctionCallItem(_Item, frozen=True, tag="function_call", kw_only=True):
@@ -116,7 +117,8 @@ def item_of(item: GrowingItem) -> Item:
     """Return the record of an item in its current state."""
     match item.kind:
         case ItemKind.MESSAGE:
-            return MessageItem(status=item.status, parts=tuple(map(part_of, item.parts)))
+            parts = tuple(map(part_of, item.parts))
+            return MessageItem(status=item.status, parts=parts, phase=item.phase)
         case ItemKind.REASONING:
             text = item.parts[0].text
             return ReasoningItem(status=item.status, text=text, api=item.api, state=item.state)

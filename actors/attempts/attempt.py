@@ -52,7 +52,7 @@ class Attempt:
         `changed` is the reason for trying this route if another one was tried before.
         """
         if call.client_tools:
-            self._tools = ClientTools(call.client_tools)
+            self._tools = ClientTools(call.client_tools, self._turn.id)
         try:
             with self._clock.scope:
                 answer = await provider.open(

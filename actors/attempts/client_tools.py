@@ -29,15 +29,19 @@ _HIGH = re.compile("[\ud800-\udbff]$")
 
 
 class ClientTools:
-    """The calls of one answer; `tools` has the client's tools by the names of their functions."""
+    """The calls of one answer; `tools` has the client's tools by the names of their functions.
 
-    def __init__(self, tools: Mapping[str, ClientTool]) -> None:
+    `turn_id` makes the ids unique that calls get which become items and came without one.
+    """
+
+    def __init__(self, tools: Mapping[str, ClientTool], turn_id: str = "turn_") -> None:
         self._tools = tools
-        self._unnamed: dict[int, ToolCallChunk] = {}
-        """Pieces of calls whose name hasn't arrived, joined, by index."""
+        self._turn = turn_id.removeprefix("turn_")
+        self._unnamed: dict[int, list[ToolCallChunk]] = {}
+        """Pieces of calls whose name hasn't arrived, by index."""
         self._calls: dict[int, tuple[ClientTool | None, InputReader | None]] = {}
-        self._items: dict[int, tuple[ClientTool, ToolCallChunk]] = {}
-        """Calls that become items, joined, with their tools, by index."""
+        self._items: dict[int, tuple[ClientTool, list[ToolCallChunk]]] = {}
+        """Pieces of calls that become items, with their tools, by index."""
 
     def step(self, chunks: list[Chunk]) -> list[Chunk]:
         """Return the chunks with the calls restored; part of a call may be held back."""
@@ -54,11 +58,11 @@ class ClientTools:
     def _call(self, piece: ToolCallChunk) -> Iterator[Chunk]:
         first = piece.index not in self._calls
         if first:
-            piece = _joined(self._unnamed.pop(piece.index, None), piece)
             if piece.name is None:
-                self._unnamed[piece.index] = piece
+                self._unnamed.setdefault(piece.index, []).append(piece)
                 return
-            tool = None if _is_namespaced(piece) else self._tools.get(piece.name)
+            piece = _joined([*self._unnamed.pop(piece.index, ()), piece])
+            tool = None if _is_namespaced(piece) else self._tools.get(piece.name or "")
             wrapped = tool is not None and tool.kind == "custom" and piece.kind == "function"
             self._calls[piece.index] = tool, InputReader() if wrapped else None
         tool, reader = self._calls[piece.index]
@@ -66,8 +70,7 @@ class ClientTools:
             yield piece
             return
         if tool.item_api is not None:
-            _, before = self._items.get(piece.index, (tool, None))
-            self._items[piece.index] = tool, _joined(before, piece)
+            self._items.setdefault(piece.index, (tool, []))[1].append(piece)
             return
         text = piece.arguments if reader is None else reader.feed(piece.arguments)
         name = None if piece.name is None else tool.name
@@ -77,9 +80,12 @@ class ClientTools:
 
     def _rest(self) -> Iterator[Chunk]:
         """Yield what was held back until the end of the answer."""
-        yield from (_item(tool, call) for tool, call in self._items.values())
+        for index, (tool, pieces) in self._items.items():
+            call = _joined(pieces)
+            # Not `_0`, as accumulators number the other calls.
+            yield _item(tool, call, call.id or f"call_{self._turn}_item_{index}")
         self._items.clear()
-        yield from self._unnamed.values()
+        yield from map(_joined, self._unnamed.values())
         self._unnamed.clear()
         for index, (_, reader) in self._calls.items():
             if reader is not None and (text := reader.end()):
@@ -132,22 +138,21 @@ class InputReader:
             self._held = ""
 
 
-def _joined(before: ToolCallChunk | None, piece: ToolCallChunk) -> ToolCallChunk:
-    if before is None:
-        return piece
-    arguments = before.arguments + piece.arguments
-    extras = before.extras or piece.extras
-    return ToolCallChunk(
-        piece.index, before.id or piece.id, piece.name, arguments, piece.kind, extras
-    )
+def _joined(pieces: list[ToolCallChunk]) -> ToolCallChunk:
+    """Return the pieces of a call, of which the last one may have its name, as one."""
+    last = pieces[-1]
+    arguments = "".join([piece.arguments for piece in pieces])
+    id = next((piece.id for piece in pieces if piece.id), None)
+    extras = next((piece.extras for piece in pieces if piece.extras), None)
+    return ToolCallChunk(last.index, id, last.name, arguments, last.kind, extras)
 
 
-def _item(tool: ClientTool, call: ToolCallChunk) -> NativeItemChunk:
+def _item(tool: ClientTool, call: ToolCallChunk, call_id: str) -> NativeItemChunk:
     try:
         arguments: JSON = _object(call.arguments or "{}")
     except (msgspec.DecodeError, RecursionError):
         arguments = call.arguments
-    fields = {"call_id": call.id or f"call_{call.index}", "arguments": arguments}
+    fields = {"call_id": call_id, "arguments": arguments}
     item = msgspec.json.encode({**_object(tool.extras or "{}"), **fields})
     return NativeItemChunk(tool.item_api or "", item.decode())
 

@@ -8,6 +8,7 @@ from actors.turn import events
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
+    MessagePhaseChunk,
     NativeItemChunk,
     ReasoningChunk,
     ReasoningStateChunk,
@@ -50,8 +51,8 @@ class ContinuationFilter:
                     passed += self._spliced(text)
                 case ReasoningChunk(text):
                     usage.withheld += len(text)
-                case ReasoningStateChunk():
-                    pass  # its reasoning is not shown either
+                case ReasoningStateChunk() | MessagePhaseChunk():
+                    pass  # its reasoning is not shown either, and the message has begun
                 case RefusalChunk():
                     raise _misfit("it is a refusal")
                 case FinishChunk() | ToolCallChunk() | NativeItemChunk():

@@ -26,8 +26,10 @@ THINKING_API = "anthropic"
 """Format of the providers that sign thinking blocks."""
 CHAT_API = "openai-chat"
 """Format of the providers of this form; the state of their reasoning are fields of a message."""
-STATE_FIELDS = (DETAILS, SIGNED, "extra_content")
-"""Their names."""
+STATE_FIELDS = (DETAILS, SIGNED, "extra_content", "reasoning_opaque")
+"""Their names; the last one is GitHub Copilot's."""
+CALL_FIELDS = ("extra_content", "provider_specific_fields")
+"""Fields of a tool call with such a state: Google's, and LiteLLM's for Google's."""
 OF_CALL = "call"
 """Field of such a state that has fields of the next tool call."""
 

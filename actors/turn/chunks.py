@@ -45,6 +45,12 @@ class ReasoningStateChunk(Struct, frozen=True, gc=False):
     state: str
 
 
+class MessagePhaseChunk(Struct, frozen=True, gc=False):
+    """The beginning of a message in a phase of the answer, such as `commentary`, in Responses."""
+
+    phase: str
+
+
 class AnnotationChunk(Struct, frozen=True, gc=False):
     """A citation of the text so far, as a JSON object in the form of the Responses API."""
 
@@ -107,6 +113,7 @@ Chunk = (
     | ReasoningChunk
     | ReasoningStateChunk
     | RefusalChunk
+    | MessagePhaseChunk
     | AnnotationChunk
     | NativeItemChunk
     | ToolCallChunk

@@ -23,6 +23,7 @@ _ANSWER = (
     events.Reasoning,
     events.ReasoningState,
     events.Refusal,
+    events.MessagePhase,
     events.Annotation,
     events.NativeItem,
     events.ToolCallDelta,

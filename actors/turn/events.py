@@ -58,6 +58,12 @@ class ReasoningState(Event, frozen=True, gc=False, tag="reasoning_state"):
     state: str
 
 
+class MessagePhase(Event, frozen=True, gc=False, tag="message_phase"):
+    """The beginning of a message; see `actors.turn.chunks.MessagePhaseChunk`."""
+
+    phase: str
+
+
 class Annotation(Event, frozen=True, gc=False, tag="annotation"):
     """A citation of the text so far, as a JSON object in the form of the Responses API."""
 
@@ -161,6 +167,7 @@ AnyEvent = (
     | Reasoning
     | ReasoningState
     | Refusal
+    | MessagePhase
     | Annotation
     | NativeItem
     | ToolCallDelta

@@ -110,7 +110,7 @@ class _Item:
         self._parts = _PARTS_IN.get(added["type"])
         self._field = _TEXT_IN.get(added["type"])
         self._part: dict[str, Any] | None = None
-        self._text_done = self._parts is None and self._field is None
+        self._text_done = self._field is None  # encrypted reasoning has no part
         assert self._parts is None or added[self._parts] == []
         assert self._field is None or added[self._field] == ""
 

@@ -80,6 +80,7 @@ answer_events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(events.Reasoning, short_text),
     st.builds(events.ReasoningState, apis, st.just('{"signature":"s"}')),
     st.builds(events.Refusal, short_text),
+    st.builds(events.MessagePhase, st.sampled_from(["commentary", "final_answer"])),
     st.builds(events.Annotation, st.just(ANNOTATION)),
     st.sampled_from([events.NativeItem(*native) for native in NATIVE.items()]),
     st.builds(

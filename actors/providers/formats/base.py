@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.ports import Provider
 from actors.providers.formats.native_content import for_api
 from actors.providers.formats.preparation import Prepared, prepared
-from actors.providers.formats.refusals import refused_words
+from actors.providers.formats.refusals import refused_words, without_refused
 from actors.providers.formats.tool_names import NameRule
 from actors.providers.http.credentials import Credentials
 from actors.providers.redaction import Scrub
@@ -72,7 +72,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     api: str = ""
     """Name of the API, which its signed reasoning, parts and requests have as their `api`."""
-    media: frozenset[str] = frozenset({"image"})
+    media: frozenset[str] = frozenset({"image", "image/other"})
     """The kinds of media that the API has (`actors.providers.formats.media`); `text` is a file
     with text."""
     path: Callable[[str], str]
@@ -142,9 +142,12 @@ class Format(Struct, frozen=True, kw_only=True):
     def _translated(self, ready: Prepared) -> Translation:
         translation = self.translate(ready.call)
         refused = sorted(ready.call.refused & translation.body.keys())
+        body = translation.body
+        if ready.call.refused:
+            body = without_refused(body, ready.call.refused, "", refused)
         if not (refused or ready.left_out):
             return translation
-        kept = {name: one for name, one in translation.body.items() if name not in refused}
+        kept = {name: one for name, one in body.items() if name not in refused}
         return replace(
             translation, body=kept, left_out=(*ready.left_out, *translation.left_out, *refused)
         )

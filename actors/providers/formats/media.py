@@ -7,7 +7,8 @@ the request itself. A file with text has no kind, since every API can have the t
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Set
-from mimetypes import guess_type
+from mimetypes import guess_extension, guess_type
+from os.path import splitext
 
 from msgspec.structs import replace
 
@@ -15,6 +16,14 @@ from actors.turn import messages as chat
 
 _DATA = re.compile(r"data:([^;,]*)[^,]{0,1000},", re.IGNORECASE)
 _TEXT = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|toml|sql)$")
+COMMON_IMAGES = {
+    "image/jpeg": "image/jpeg",
+    "image/jpg": "image/jpeg",
+    "image/png": "image/png",
+    "image/gif": "image/gif",
+    "image/webp": "image/webp",
+}
+"""Media types of images that all APIs have, and how they are written. Others are `image/other`."""
 _CAPABILITIES = {"image": "images", "pdf": "files", "file": "files"}
 """Capability by content, where they differ."""
 _NAMES = {"image": "an image", "pdf": "a PDF file", "audio": "an audio recording"}
@@ -23,8 +32,10 @@ _NAMES = {"image": "an image", "pdf": "a PDF file", "audio": "an audio recording
 def kind_of(part: chat.Part) -> str | None:
     """Return the kind of a part, or None if it is no medium or a file with text."""
     match part:
-        case chat.ImagePart(file_id=file_id):
-            return "image" if file_id is None else f"image/{file_id.api}"
+        case chat.ImagePart(file_id=chat.FileId(api=api)):
+            return f"image/{api}"
+        case chat.ImagePart(url=url):
+            return _kind_of_image(url)
         case chat.AudioPart():
             return "audio"
         case chat.VideoPart():
@@ -61,6 +72,16 @@ def text_of(part: chat.FilePart) -> str | None:
     return f"{part.filename}:\n\n{text}" if part.filename else text
 
 
+def filename_of(part: chat.FilePart) -> str:
+    """Return the name of a file that is sent as data, with the extension by which OpenAI reads it.
+
+    Anthropic's documents have titles, or no name at all.
+    """
+    name = part.filename or "document"
+    extension = guess_extension(media_type_of(part.url or "") or "") or ""
+    return name if splitext(name)[1] else name + extension
+
+
 def words_for(part: chat.Part) -> str:
     """Return the text in place of a medium."""
     kind = (kind_of(part) or "").partition("/")[0]
@@ -82,6 +103,13 @@ def _without_media(message: chat.Message, kinds: Set[str]) -> chat.Message:
         chat.TextPart(words_for(part)) if kind_of(part) in kinds else part for part in content
     )
     return replace(message, content=parts)
+
+
+def _kind_of_image(url: str) -> str:
+    media_type = media_type_of(url)
+    if media_type is None:
+        return "image/url"
+    return "image" if media_type in COMMON_IMAGES else "image/other"
 
 
 def _kind_of_file(url: str) -> str | None:

@@ -18,8 +18,10 @@ from actors.turn.messages import JSON, Extras
 from actors.turn.model_call import ModelCall
 
 _UNKNOWN = chat.OtherPart({})
-_ANTHROPIC_TOOL = re.compile(r"[a-z_]{1,100}_20\d{6}|mcp_toolset")
-"""Types of tools of Anthropic's API, which end in a date, such as `web_search_20250305`."""
+_ANTHROPIC_TOOL = re.compile(
+    r"[a-z0-9_]{1,100}_20\d{6}|mcp_toolset|tool_search_tool_(?:bm25|regex)"
+)
+"""Types of tools of Anthropic's API, most of which end in a date, as `web_search_20250305` does."""
 _PLAIN = (chat.TextPart, chat.RefusalPart)
 
 

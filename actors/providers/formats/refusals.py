@@ -4,6 +4,7 @@ Servers that speak a provider's API don't have all of its fields. A field that d
 is answered, such as `stream_options`, can be left out, once the server has refused it by name.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterator
 
@@ -20,10 +21,23 @@ _UNKNOWN = re.compile(
     r"|not (?:permitted|allowed|valid|exist|recogni[sz]ed)|doesn't exist|no such|use '?\"?max_",
     re.IGNORECASE,
 )
+_NOUN = r"\b(?:argument|parameter|field|property|key|input|name)s?(?: supplied)?:? "
+_IS_REFUSED = r"is (?:not |un)(?:supported|allowed|permitted|known|recogni[sz]ed|expected)"
+"""Words before or behind a name that isn't quoted, as in `argument supplied: seed`."""
 PARTS_OF_TOOLS = frozenset(
     {"custom", "description", "function", "input_schema", "name", "parameters", "type"}
 )
 """Fields of tools that are always sent."""
+_LISTS = ("messages", "input", "system", "content", "tool_calls")
+"""Fields with lists of messages, items, parts and calls."""
+_ALWAYS_SENT = PARTS_OF_TOOLS | frozenset(
+    {
+        *("arguments", "call_id", "content", "data", "file", "file_data", "file_id", "file_url"),
+        *("id", "image_url", "index", "input", "input_audio", "output", "role", "signature"),
+        *("source", "summary", "text", "thinking", "tool_use_id", "tools", "video_url"),
+    }
+)
+"""Fields of items, parts and calls that are always sent."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.IGNORECASE)
 _MOST_MODELS = 1000
 """Models whose refusals are remembered; clients may ask for any name."""
@@ -88,6 +102,43 @@ def _fields(body: dict[str, JSON]) -> Iterator[tuple[str, JSON]]:
         yield from message.items()
         if message.get("role") == "developer":
             yield "developer", None
+    for inner in _within(body):
+        yield from ((name, None) for name in inner if name not in _ALWAYS_SENT)
+
+
+def _within(fields: dict[str, JSON]) -> Iterator[dict[str, JSON]]:
+    """Yield the items, parts and calls of a request's messages."""
+    for name in _LISTS:
+        for one in objects_in(fields.get(name)):
+            if name != "messages":
+                yield one
+            yield from _within(one)
+
+
+def without_refused(
+    fields: dict[str, JSON], refused: frozenset[str], path: str, left_out: list[str]
+) -> dict[str, JSON]:
+    """Return a request without what the server refuses of its items, parts and calls.
+
+    Their paths are added to `left_out`.
+    """
+    changed: dict[str, JSON] = {}
+    for name in _LISTS:
+        if not isinstance(given := fields.get(name), list):
+            continue
+        kept: list[JSON] = []
+        for index, one in enumerate(given):
+            if isinstance(one, dict):
+                at = f"{path}{name}[{index}]."
+                found = [] if name == "messages" else [key for key in one if key in refused]
+                left_out += [at + key for key in found]
+                rest = {key: one[key] for key in one if key not in found} if found else one
+                kept.append(without_refused(rest, refused, at, left_out))
+            else:
+                kept.append(one)
+        if any(map(operator.is_not, kept, given)):
+            changed[name] = kept
+    return fields | changed if changed else fields
 
 
 def objects_in(value: JSON) -> list[dict[str, JSON]]:
@@ -107,4 +158,7 @@ def _is_named(name: str, failure: UpstreamFailure) -> bool:
     # A name such as `user` is also a word, so it must be quoted or be a path or its end.
     apart = r"(?<!\w)" if "_" in name else r"(?:^|[\"'`.\]])"
     after = r"(?!\w)" if "_" in name else r"(?:[\"'`:]|$)"
-    return re.search(apart + name + after, failure.message) is not None
+    if re.search(apart + name + after, failure.message):
+        return True
+    plainly = rf"{_NOUN}{name}(?!\w)|(?:^|[.:] ){name} {_IS_REFUSED}"
+    return re.search(plainly, failure.message, re.IGNORECASE) is not None

@@ -307,6 +307,17 @@ def test_citations_belong_to_the_open_text() -> None:
     assert items_after(Text("a"), cite, Text("b")) == [message(cited)]
 
 
+def test_message_of_another_phase_is_another_item() -> None:
+    begun: list[AnyEvent] = [events.MessagePhase("commentary"), Text("a"), Text("b")]
+    first = MessageItem(status=DONE, parts=(TextPart("ab"),), phase="commentary")
+    assert items_after(*begun, events.MessagePhase("final_answer"), Text("c"), Text("d")) == [
+        first,
+        MessageItem(status=DONE, parts=(TextPart("cd"),), phase="final_answer"),
+    ]
+    assert items_after(*begun, Reasoning("hm"), Text("c")) == [first, reasoning("hm"), message("c")]
+    assert items_after(*begun, events.Retry("guard"), Text("c")) == [message("c")]
+
+
 def test_native_item_is_complete_at_once() -> None:
     found = events.NativeItem("openai-responses", '{"type":"web_search_call"}')
     item = NativeItem(status=DONE, api=found.api, item=found.item)

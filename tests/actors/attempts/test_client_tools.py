@@ -88,6 +88,18 @@ def test_calls_of_a_search_are_items(arguments: str, read: object) -> None:
     assert (item.api, json.loads(item.item)) == ("openai-responses", expected)
 
 
+def test_searches_without_an_id_get_one_that_no_other_turn_has() -> None:
+    ids = set()
+    for turn in ("turn_a", "turn_b"):
+        tools = ClientTools(TOOLS, turn)
+        pieces = [ToolCallChunk(index, None, "search", "{}") for index in range(2)]
+        items = tools.step([*pieces, FINISH])[:-1]
+        ids |= {
+            json.loads(one.item)["call_id"] for one in items if isinstance(one, NativeItemChunk)
+        }
+    assert ids == {f"call_{turn}_item_{index}" for turn in "ab" for index in range(2)}
+
+
 def test_extra_fields_of_the_call_stay() -> None:
     (call,) = restored(ToolCallChunk(0, "c", "ns__find", "{}", extras='{"signature":"s"}'))
     assert isinstance(call, ToolCallChunk)

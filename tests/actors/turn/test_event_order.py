@@ -27,6 +27,7 @@ ANSWER: list[AnyEvent] = [
     events.Reasoning("a"),
     events.ReasoningState("anthropic", "{}"),
     events.Refusal("a"),
+    events.MessagePhase("commentary"),
     events.Annotation("{}"),
     events.NativeItem("anthropic", "{}"),
     events.ToolCallDelta(0, "id", "name", ""),

@@ -18,6 +18,7 @@ Object = dict[str, Any]
 PDF = "JVBERi0xLjQK"
 PDF_URL = f"data:application/pdf;base64,{PDF}"
 LINK = "https://example.org/a.pdf"
+PHOTO = "https://example.org/a.png"
 PNG = "iVBORw0KGgo="
 PICTURE = f"data:image/png;base64,{PNG}"
 WORDS = "some words"
@@ -81,10 +82,30 @@ INPUT: dict[str, dict[str, Object]] = {
     "image in full size": {
         "responses": {"type": "input_image", "image_url": PICTURE, "detail": "original"}
     },
+    "image at a URL": {
+        "chat": {"type": "image_url", "image_url": {"url": PHOTO}},
+        "responses": {"type": "input_image", "image_url": PHOTO},
+        "messages": {"type": "image", "source": {"type": "url", "url": PHOTO}},
+    },
+    "image of another type": {
+        "chat": {"type": "image_url", "image_url": {"url": f"data:image/heic;base64,{PNG}"}},
+        "responses": {"type": "input_image", "image_url": f"data:image/heic;base64,{PNG}"},
+    },
+    "file without a name": {
+        "responses": {"type": "input_file", "file_data": f"data:application/msword;base64,{PNG}"},
+        "messages": document("base64", media_type="application/msword", data=PNG),
+    },
+    "image in a document": {
+        "messages": document(
+            "content",
+            content=[{"type": "image", "source": {"type": "url", "url": PHOTO}}],
+        )
+    },
 }
 """Each kind of medium in the form of each surface that has it."""
 
 AS_TEXT = {"text": WORDS}
+TAKING_FILES = ("gemini", "openai-chat", "openai-responses")
 OUTPUT: dict[str, dict[str, Object | str]] = {
     "pdf": {
         "anthropic": INPUT["pdf"]["messages"],
@@ -129,6 +150,16 @@ OUTPUT: dict[str, dict[str, Object | str]] = {
         "openai-chat": {"image_url": {"url": PICTURE, "detail": "high"}},
         "openai-responses": INPUT["image in full size"]["responses"],
         "": PNG,
+    },
+    "image at a URL": dict.fromkeys(("anthropic", *TAKING_FILES), PHOTO),
+    "image of another type": dict.fromkeys(("ollama", *TAKING_FILES), PNG),
+    "file without a name": {
+        **dict.fromkeys(TAKING_FILES, PNG),
+        "openai-responses": {"type": "input_file", "filename": "document.doc"},
+    },
+    "image in a document": {
+        "anthropic": PHOTO,
+        **dict.fromkeys(TAKING_FILES, "Here was an image"),
     },
 }
 """Objects, or texts, that each API gets; others get the one of `""`, or lack the medium."""

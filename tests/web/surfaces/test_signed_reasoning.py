@@ -30,6 +30,7 @@ FUNCTION_CALL = {"functionCall": {"id": CALL_ID, "name": "f", "args": {"a": 1}}}
 CALL_ITEM = {"type": "function_call", "call_id": CALL_ID, "name": "f", "arguments": '{"a":1}'}
 TOOL_CALL = {"id": CALL_ID, "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
 GOOGLE = {"extra_content": {"google": {"thought_signature": SECRET}}}
+LITELLM = {"provider_specific_fields": {"thought_signature": SECRET}}
 SIGNED = {"type": "thinking", "thinking": "Hm.", "signature": SECRET}
 ENCRYPTED = {"type": "reasoning.encrypted", "data": SECRET, "id": "r", "index": 1}
 DETAILS: list[dict[str, Any]] = [
@@ -105,6 +106,16 @@ CASES: dict[str, tuple[str, bytes, list[dict[str, Any]]]] = {
             {"tool_calls": [{"index": 0, **TOOL_CALL}]},
         ),
         [{"thinking_blocks": [SIGNED], "tool_calls": [TOOL_CALL]}],
+    ),
+    "opaque reasoning": (
+        "openai-chat",
+        deltas({"reasoning_opaque": SECRET}, {"tool_calls": [{"index": 0, **TOOL_CALL}]}),
+        [{"reasoning_opaque": SECRET, "tool_calls": [TOOL_CALL]}],
+    ),
+    "signed call of a gateway": (
+        "openai-chat",
+        deltas({"tool_calls": [{"index": 0, **TOOL_CALL, **LITELLM}]}),
+        [{"tool_calls": [TOOL_CALL | LITELLM]}],
     ),
     "signed call of a compatible server": (
         "openai-chat",

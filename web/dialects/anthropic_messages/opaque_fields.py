@@ -31,10 +31,10 @@ def is_state_alone(item: Item) -> bool:
 
 
 def call_extras(extras: str | None) -> dict[str, JSON]:
-    """Return the extra fields of a call that this API has: `caller`, the tool that made it."""
+    """Return the extra fields of a call that this API has, such as the tool that made it."""
     match object_of(extras) if extras else None:
-        case {"anthropic": {"caller": caller}}:
-            return {"caller": caller}
+        case {"anthropic": dict(fields)}:
+            return fields
         case _:
             return {}
 

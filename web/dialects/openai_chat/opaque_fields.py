@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from actors.answer.changes import GrowingItem, ItemKind
 from actors.providers.formats.conversion import object_of
 from actors.turn.chat_messages import (
+    CALL_FIELDS,
     DETAILS,
     OF_CALL,
     SIGNED,
@@ -56,8 +57,8 @@ def annotation_fields(annotation: str) -> Fields:
 
 def call_fields(extras: str | None) -> Fields:
     """Return the extra fields of a tool call that clients of this API know."""
-    given = object_of(extras) if extras else None
-    return {"extra_content": given["extra_content"]} if given and "extra_content" in given else {}
+    given = (object_of(extras) if extras else None) or {}
+    return {name: given[name] for name in CALL_FIELDS if name in given}
 
 
 def message_fields(items: Iterable[GrowingItem]) -> Fields:

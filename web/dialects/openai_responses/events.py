@@ -140,7 +140,7 @@ class ResponseEvents:
         id, parts = self._id(item), self._parts[item.index]
         match item.kind:
             case ItemKind.MESSAGE:
-                return items.message_fields(id, item.status, parts)
+                return items.message_fields(id, item.status, parts, item.phase)
             case ItemKind.REASONING:
                 return items.reasoning_fields(id, item.status, parts, item.api, item.state)
             case ItemKind.FUNCTION_CALL:

@@ -79,9 +79,9 @@ def _item(turn_id: str, item: items.Item, index: int) -> Fields:
             id = item_id(turn_id, ItemKind.REASONING, index)
             summary = [part_fields(PartKind.REASONING, text)] if text or state is None else []
             return reasoning_fields(id, item.status, summary, api, state)
-        case items.MessageItem(parts=parts):
+        case items.MessageItem(parts=parts, phase=phase):
             id = item_id(turn_id, ItemKind.MESSAGE, index)
-            return message_fields(id, item.status, [_message_part(part) for part in parts])
+            return message_fields(id, item.status, [_message_part(part) for part in parts], phase)
         case items.FunctionCallItem():
             id = item_id(turn_id, ItemKind.FUNCTION_CALL, index)
             call = call_item(item.call_id, item.name, item.arguments, item.status)
@@ -116,15 +116,18 @@ def reasoning_fields(
     return item | {"encrypted_content": given or sealed(api, state)}
 
 
-def message_fields(id: str, status: ItemStatus, content: Sequence[object]) -> Fields:
+def message_fields(
+    id: str, status: ItemStatus, content: Sequence[object], phase: str | None = None
+) -> Fields:
     """Return an assistant message with these parts."""
-    return {
+    fields: Fields = {
         "id": id,
         "type": "message",
         "status": status,
         "role": "assistant",
         "content": content,
     }
+    return fields | {"phase": phase} if phase else fields
 
 
 def call_item(

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from actors.providers.formats.media import kind_of
+from actors.providers.formats.media import kind_of, words_for
 from actors.turn import messages
 from actors.turn.chat_messages import THINKING_API
 from actors.turn.messages import JSON, Content, Extras, Part, TextPart, texts_of
@@ -25,7 +25,10 @@ _CHAT_FIELDS = frozenset(
     }
 )
 """Field names with a meaning in a chat; on a block they would be misread."""
-PARTS = ("text", "image", "document", "search_result", "tool_reference", "container_upload")
+PARTS = (
+    *("text", "image", "document", "search_result", "tool_reference", "container_upload"),
+    "browser_state",
+)
 
 
 class Block(Fields):
@@ -125,7 +128,9 @@ def _document(block: Block) -> Part:
         case "text":
             text = source.text("data")
         case "content":
-            text = "\n\n".join(texts_of(source.content("content", ("text", "image"))))
+            parts = messages.parts_of(source.content("content", ("text", "image")))
+            texts = (one.text if isinstance(one, TextPart) else words_for(one) for one in parts)
+            text = "\n\n".join(texts)
         case _:
             raise source.wrong("type", "must be one of base64, content, file, text, url.")
     return _native(block, title, text)
@@ -152,6 +157,9 @@ _READERS: dict[str, Callable[[Block], Part]] = {
     "search_result": _search_result,
     "tool_reference": lambda block: _native(block, block.text("tool_name")),
     "container_upload": _native,
+    "browser_state": _native,
+    "tool_addition": _native,
+    "tool_removal": _native,
 }
 
 

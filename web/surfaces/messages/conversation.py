@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from actors.providers.formats.anthropic.fields import CALL_FIELDS
 from actors.turn import messages
 from actors.turn.chat_messages import REASONING, THINKING_API, read_thinking_block
 from actors.turn.messages import (
@@ -27,7 +28,8 @@ from web.surfaces.messages.blocks import PARTS, Block, part_of, unknown_type
 
 _ROLES = ("user", "assistant", "system")
 _ASSISTANT_BLOCKS = ("text", "tool_use", "thinking", "redacted_thinking")
-_USER_BLOCKS = (*PARTS, "tool_result")
+_TOOL_CHANGES = ("tool_addition", "tool_removal")
+_USER_BLOCKS = (*PARTS, *_TOOL_CHANGES, "tool_result")
 
 
 def read_conversation(body: Block, given: Sequence[JSON]) -> tuple[Message, ...]:
@@ -52,7 +54,8 @@ def _messages(message: Block) -> Iterator[Message]:
         case "assistant":
             yield _assistant_message(message, extras)
         case "system":
-            yield messages.SystemMessage(message.content("content", ("text",)), extras=extras)
+            content = message.content("content", ("text", *_TOOL_CHANGES))
+            yield messages.SystemMessage(content, extras=extras)
         case _:
             raise message.wrong("role", f"must be one of {', '.join(_ROLES)}.")
 
@@ -114,13 +117,16 @@ def _assistant_message(message: Block, extras: Extras) -> Message:
 
 def _call(block: Block) -> ToolCall:
     arguments = msgspec.json.encode(block.object("input").values).decode()
-    extras = block.extras("type", "id", "name", "input", "caller")
+    extras = block.extras("type", "id", "name", "input", *CALL_FIELDS)
     for field in sorted(extras.keys() - {"cache_control"}):
         raise block.wrong(field, "unknown field of a tool_use block. Remove it.")
     if block.values.get("caller") not in (None, {"type": "direct"}):
         # One of the provider's tools made the call, and the API wants to know which.
         block.vendor_fields.add("caller")
         extras |= {"caller": block.object("caller").values}
+    if toolset := block.optional("toolset_name", str, "a string"):
+        block.vendor_fields.add("toolset_name")
+        extras |= {"toolset_name": toolset}
     return ToolCall(block.call_id("id"), block.text("name"), arguments, extras)
 
 

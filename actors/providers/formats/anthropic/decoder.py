@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.anthropic.block_end import API, BlockEnd, state_chunk
-from actors.providers.formats.anthropic.fields import is_optional
+from actors.providers.formats.anthropic.fields import CALL_FIELDS, is_optional
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.anthropic.tools import NAMES
 from actors.providers.formats.base import Format, FormatSpec
@@ -49,6 +49,7 @@ class Block(Struct, gc=False):
     name: str | None = None
     input: Raw = NULL
     caller: Raw = NULL
+    toolset_name: str | None = None
 
 
 class Delta(Struct, gc=False):
@@ -206,8 +207,10 @@ class _MessageFrames(Reader[Event]):
         arguments, index = _arguments(block), self._call_count
         self._calls[self._current_block] = _Call(index, whole=bool(arguments))
         extras = None
-        if block.caller != NULL:  # named with its API, since Responses has a field of this name
-            extras = f'{{"{API}":{{"caller":{one_line(block.caller)}}}}}'
+        given = dict(zip(CALL_FIELDS, (block.caller, block.toolset_name), strict=True))
+        if given := {name: value for name, value in given.items() if value not in (NULL, None)}:
+            # Named with its API, since Responses has a field `caller`, too.
+            extras = one_line(Raw(msgspec.json.encode({API: given})))
         call = ToolCallChunk(index, block.id or None, block.name or None, arguments, extras=extras)
         chunks.append(call)
         self._call_count += 1
@@ -263,7 +266,9 @@ def _arguments(block: Block) -> str:
 
 ANTHROPIC = Format(
     api=API,
-    media=frozenset({"image", "image/anthropic", "pdf", "pdf/url", "file/anthropic", "text"}),
+    media=frozenset(
+        {"image", "image/url", "image/anthropic", "pdf", "pdf/url", "file/anthropic", "text"}
+    ),
     path=lambda model: "/messages",
     translate=translate,
     stream_decoder=AnthropicDecoder,

@@ -8,8 +8,8 @@ from actors.providers.formats.parameters import Object, is_default_value
 
 _STABLE = frozenset(
     {
-        *("cache_control", "container", "diagnostics", "inference_geo", "mcp_servers"),
-        *("output_config", "speed", "stop_sequences", "thinking", "top_k"),
+        *("cache_control", "container", "diagnostics", "inference_geo", "output_config"),
+        *("speed", "stop_sequences", "thinking", "top_k"),
     }
 )
 _BETAS = {
@@ -17,6 +17,7 @@ _BETAS = {
     "compaction": ("compact-",),
     "context_management": ("context-management-", "compact-"),
     "fallback_credit_token": ("fallback-credit-",),
+    "mcp_servers": ("mcp-client-",),
     "output_format": ("structured-outputs-",),
     "user_profile_id": ("user-profiles-",),
 }
@@ -31,6 +32,9 @@ _NEEDED = frozenset(
 )
 """Fields of a request and its messages without which the answer would be to another request."""
 
+CALL_FIELDS = ("caller", "toolset_name")
+"""Fields of a call that Chat doesn't have: the tool that made it, and the set that its tool is
+in."""
 TOOL_FIELDS = frozenset(
     {
         *("allowed_callers", "cache_control", "defer_loading", "eager_input_streaming"),

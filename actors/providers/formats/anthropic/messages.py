@@ -14,7 +14,8 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.providers.formats import conversion
-from actors.providers.formats.media import text_of
+from actors.providers.formats.anthropic.fields import CALL_FIELDS
+from actors.providers.formats.media import COMMON_IMAGES, text_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object, thinking_block
 
@@ -24,13 +25,6 @@ _ASSISTANT_PARTS = (chat.TextPart, chat.RefusalPart, chat.NativePart)
 _USER_PARTS = (chat.TextPart, chat.ImagePart, chat.FilePart, chat.NativePart)
 _PART_FIELDS = ("cache_control", "citations", "context", "image_url")
 """Extra fields of parts that are read here."""
-_MEDIA = {
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "image/png": "image/png",
-    "image/gif": "image/gif",
-    "image/webp": "image/webp",
-}
 
 
 class MessagesBuilder(msgspec.Struct, frozen=True):
@@ -96,7 +90,8 @@ def conversation(
                 left_out.append(path)
                 continue
             left_out += conversion.unsigned_reasoning(message, path)
-            left_out += conversion.extra_fields(message.extras, path, "cache_control")
+            known = ("cache_control", "toolset_name")
+            left_out += conversion.extra_fields(message.extras, path, *known)
             blocks = _with_cache_control([*_blocks_of(message, path, left_out)], message.extras)
             if not isinstance(message, chat.SystemMessage):
                 role = "assistant" if message.role == "assistant" else "user"
@@ -116,7 +111,7 @@ def _is_system(numbered: tuple[int, chat.Message]) -> bool:
 def _blocks_of(message: chat.Message, path: str, left_out: list[str]) -> Iterator[Object]:
     match message:
         case chat.SystemMessage():
-            yield from _content(message, (chat.TextPart,), path, left_out)
+            yield from _content(message, (chat.TextPart, chat.NativePart), path, left_out)
         case chat.AssistantMessage():
             yield from _assistant(message, path, left_out)
         case chat.ToolMessage():
@@ -202,9 +197,9 @@ def _image(url: str) -> Object | None:
     if url[:8].lower().startswith(("http://", "https://")):
         return {"type": "url", "url": url}
     media, data = conversion.data_url(url) or ("", "")
-    if media not in _MEDIA:
+    if media not in COMMON_IMAGES:
         return None
-    return {"type": "base64", "media_type": _MEDIA[media], "data": data}
+    return {"type": "base64", "media_type": COMMON_IMAGES[media], "data": data}
 
 
 def _with_cache_control(blocks: list[Object], extras: chat.Extras) -> list[Object]:
@@ -230,8 +225,7 @@ def _tool_uses(message: chat.AssistantMessage, path: str, left_out: list[str]) -
             "name": call.name,
             "input": arguments,
         }
-        if call.extras.get("caller"):
-            block["caller"] = call.extras["caller"]
+        block |= {name: call.extras[name] for name in CALL_FIELDS if call.extras.get(name)}
         yield from _with_cache_control([block], call.extras)
 
 
@@ -245,6 +239,8 @@ def _result(message: chat.ToolMessage, path: str, left_out: list[str]) -> Iterat
         result["content"] = message.content if isinstance(message.content, str) else blocks
     if message.is_error:
         result["is_error"] = True
+    if message.extras.get("toolset_name"):
+        result["toolset_name"] = message.extras["toolset_name"]
     yield result
 
 

@@ -243,7 +243,12 @@ def _token(token: Token) -> dict[str, object]:
 
 GEMINI = Format(
     api=API,
-    media=frozenset({"image", "pdf", "pdf/url", "file", "file/url", "audio", "video", "text"}),
+    media=frozenset(
+        {
+            *("image", "image/url", "image/other", "pdf", "pdf/url", "file", "file/url"),
+            *("audio", "video", "text"),
+        }
+    ),
     path=path_of,
     translate=translate,
     stream_decoder=GeminiDecoder,

@@ -78,7 +78,12 @@ class _ChatFrames(Reader[Frame]):
         if reasoning := delta.reasoning_content or delta.reasoning:
             chunks.append(ReasoningChunk(reasoning))
         opaque = self._opaque
-        if delta.reasoning_details or delta.thinking_blocks or delta.extra_content:
+        if (
+            delta.reasoning_details
+            or delta.thinking_blocks
+            or delta.extra_content
+            or delta.reasoning_opaque
+        ):
             opaque.add(delta)
         if opaque.pending and (delta.content or delta.tool_calls):
             chunks += opaque.take()
@@ -144,7 +149,9 @@ class OpenAIWholeDecoder(_ChatFrames, Document[Frame]):
 
 OPENAI_CHAT = Format(
     api=CHAT_API,
-    media=frozenset({"image", "pdf", "file", "file/openai", "audio", "video"}),
+    media=frozenset(
+        {"image", "image/url", "image/other", "pdf", "file", "file/openai", "audio", "video"}
+    ),
     path=lambda model: "/chat/completions",
     translate=translate,
     stream_decoder=OpenAIChatDecoder,

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number
 from actors.providers.formats.token_usage import UsageFields
+from actors.turn.chat_messages import CALL_FIELDS
 from actors.turn.messages import JSON
 
 Objects = list[dict[str, JSON]]
@@ -30,6 +31,13 @@ class Call(Struct, gc=False):
     custom: Custom | None = None
     extra_content: dict[str, JSON] | None = None
     """Google's field for the signature of the thoughts before the call."""
+    provider_specific_fields: dict[str, JSON] | None = None
+
+    @property
+    def state(self) -> dict[str, JSON]:
+        """The fields that the server wants back with the call."""
+        given = zip(CALL_FIELDS, (self.extra_content, self.provider_specific_fields), strict=True)
+        return {name: value for name, value in given if value}
 
     @property
     def is_named(self) -> bool:
@@ -68,6 +76,7 @@ class Delta(Struct, gc=False):
     reasoning_details: Objects | None = None
     thinking_blocks: Objects | None = None
     extra_content: dict[str, JSON] | None = None
+    reasoning_opaque: str | None = None
     annotations: list[JSON] | None = None
 
 

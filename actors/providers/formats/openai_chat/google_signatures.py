@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from actors.turn import messages as chat
-from actors.turn.chat_messages import CHAT_API, OF_CALL
+from actors.turn.chat_messages import CALL_FIELDS, CHAT_API, OF_CALL
 
 _SIGNING = re.compile(r"(?:google/|models/)?gemini-(?![12]\b)")
 _PLACEHOLDER: chat.Extras = {
@@ -31,4 +31,6 @@ def with_signatures(messages: Iterable[chat.Message], model: str) -> Iterator[ch
 
 def _is_unsigned(message: chat.AssistantMessage) -> bool:
     states = (one.state for one in message.reasoning if one.api == CHAT_API)
-    return bool(message.tool_calls) and not any(OF_CALL in state for state in states)
+    signed = any(OF_CALL in state for state in states)
+    calls = message.tool_calls
+    return bool(calls) and not signed and not any(name in calls[0].extras for name in CALL_FIELDS)

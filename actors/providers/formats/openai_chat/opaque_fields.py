@@ -1,7 +1,8 @@
 """Collects the fields that servers add to Chat for the state of reasoning, and citations.
 
-`reasoning_details` are OpenRouter's, `thinking_blocks` LiteLLM's and `extra_content` Google's. The
-first two come in pieces, like the text of the reasoning, and are wanted back whole.
+`reasoning_details` are OpenRouter's, `thinking_blocks` LiteLLM's, `extra_content` Google's and
+`reasoning_opaque` GitHub Copilot's. The first two come in pieces, like the text of the reasoning,
+and are wanted back whole.
 """
 
 from collections.abc import Iterator
@@ -23,13 +24,13 @@ _PLACE = ("type", "index", "id")
 class OpaqueFields:
     """The state of one answer's reasoning until the text or call that it led to."""
 
-    __slots__ = ("_cited", "_extra_content", "_lists", "pending", "sources")
+    __slots__ = ("_cited", "_lists", "_others", "pending", "sources")
 
     def __init__(self) -> None:
         self.pending = False
         """True if `take` would return a chunk."""
         self._lists: dict[str, Objects] = {}
-        self._extra_content: Extras | None = None
+        self._others: Extras = {}
         self._cited: set[AnnotationChunk] = set()
         self.sources: list[JSON] = []
         """Citations of the whole answer, which are emitted at its end."""
@@ -40,16 +41,16 @@ class OpaqueFields:
             for entry in entries or ():
                 self.pending = True
                 _grow(self._lists.setdefault(name, []), entry)
-        if delta.extra_content:
-            self.pending = True
-            self._extra_content = delta.extra_content
+        for name in ("extra_content", "reasoning_opaque"):
+            if value := getattr(delta, name):
+                self.pending = True
+                self._others[name] = value
 
     def take(self) -> Iterator[Chunk]:
         """Yield the chunk for what was collected, and forget it."""
         if self.pending:
-            extra = {"extra_content": self._extra_content} if self._extra_content else {}
-            yield _state_chunk({**self._lists, **extra})
-        self._lists, self._extra_content, self.pending = {}, None, False
+            yield _state_chunk({**self._lists, **self._others})
+        self._lists, self._others, self.pending = {}, {}, False
 
     def end(self) -> Iterator[Chunk]:
         """Yield the chunks for what is left when the answer ends."""
@@ -67,14 +68,14 @@ class OpaqueFields:
 
 def call_state(call: Call) -> Iterator[ReasoningStateChunk]:
     """Yield the chunk for the state that came with a call, for clients without a field for it."""
-    if call.extra_content:
-        yield _state_chunk({OF_CALL: {"extra_content": call.extra_content}})
+    if state := call.state:
+        yield _state_chunk({OF_CALL: state})
 
 
 def call_extras(call: Call) -> str | None:
     """Return the extra fields of a call."""
-    extras = call.extra_content
-    return msgspec.json.encode({"extra_content": extras}).decode() if extras else None
+    state = call.state
+    return msgspec.json.encode(state).decode() if state else None
 
 
 def _grow(entries: Objects, piece: Extras) -> None:

@@ -29,6 +29,7 @@ from actors.turn.chunks import (
     AnnotationChunk,
     CallKind,
     Chunk,
+    MessagePhaseChunk,
     NativeItemChunk,
     ReasoningChunk,
     ReasoningStateChunk,
@@ -224,9 +225,11 @@ class AnswerReader(Reader[F]):
         final_texts = self._texts.final_texts()
         given = Counter[str | None]()
         for at, item in enumerate(read_items(response.output)):
+            begun = len(chunks)
             for position, text in item_texts(item.fields, at):
                 if rest := final_texts.rest(position.kind, text):
                     self._emit(position, rest, chunks)
+            begin_message(item.fields, chunks, begun)
             if item.fields.type in CALL_KINDS:
                 self._complete_last(item, at, given[item.fields.call_id], chunks)
                 given[item.fields.call_id] += 1
@@ -277,6 +280,19 @@ class AnswerReader(Reader[F]):
         """Emit the usage, because a failed answer is charged too, and return the failure."""
         self._emit_usage(response, chunks)
         return self._fail_with(bytes(response.error))
+
+
+def begin_message(item: Item, chunks: list[Chunk], begun: int | None = None) -> None:
+    """Emit the phase of a message that begins, if it has one.
+
+    If the message has come as a whole, `begun` is the number of chunks before it. Nothing is
+    emitted unless it begins with them: a message that the client has seen cannot begin again.
+    """
+    if item.type != "message" or not item.phase:
+        return
+    first = next((text for _, text in item_texts(item, 0)), "")
+    if begun is None or chunks[begun : begun + 1] == [TextChunk(first)]:
+        chunks.insert(len(chunks) if begun is None else begun, MessagePhaseChunk(item.phase))
 
 
 def _text_of(call: Item) -> str | None:

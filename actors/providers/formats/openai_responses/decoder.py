@@ -16,6 +16,7 @@ from actors.providers.formats.lenient_fields import NULL, Number, one_line, read
 from actors.providers.formats.openai_responses.answer_reader import (
     CALL_KINDS,
     AnswerReader,
+    begin_message,
     item_texts,
     part_texts,
 )
@@ -122,13 +123,15 @@ class EventReader(AnswerReader[Event]):
 
     def _item_added(self, event: Event, chunks: list[Chunk]) -> None:
         item = read_item(event.item)
+        begin_message(item.fields, chunks)
         if item.fields.type in CALL_KINDS:
             self._announce_call(item, event.output_index or 0, chunks)
 
     def _item_done(self, event: Event, chunks: list[Chunk]) -> None:
-        item, at = read_item(event.item), event.output_index or 0
+        item, at, begun = read_item(event.item), event.output_index or 0, len(chunks)
         for position, text in item_texts(item.fields, at):
             self._complete(position, text, chunks)
+        begin_message(item.fields, chunks, begun)
         self._complete_item(item, at, chunks)
 
     def _arguments_delta(self, event: Event, chunks: list[Chunk]) -> None:
@@ -226,6 +229,8 @@ OPENAI_RESPONSES = Format(
     media=frozenset(
         {
             "image",
+            "image/url",
+            "image/other",
             "image/openai",
             "pdf",
             "pdf/url",

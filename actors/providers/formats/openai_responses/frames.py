@@ -37,6 +37,7 @@ class Item(Struct, gc=False):
     content: list[Part] | None = None
     summary: list[Part] | None = None
     encrypted_content: str | None = None
+    phase: str | None = None
 
 
 class IncompleteDetails(Struct, gc=False):

@@ -11,7 +11,7 @@ from actors.providers.formats.conversion import (
     unknown_fields,
     unsigned_reasoning,
 )
-from actors.providers.formats.media import media_type_of
+from actors.providers.formats.media import filename_of, media_type_of
 from actors.turn import messages as chat
 from actors.turn.chat_messages import Object
 
@@ -136,8 +136,8 @@ def media_part(part: chat.ImagePart | chat.FilePart | chat.AudioPart | chat.Vide
             return {"type": "input_video", "video_url": url}
         case chat.FilePart(file_id=chat.FileId(id=id)):
             return {"type": "input_file", "file_id": id}
-        case chat.FilePart(url=str(url), filename=name) if media_type_of(url) is not None:
-            return {"type": "input_file", "filename": name or "document.pdf", "file_data": url}
+        case chat.FilePart(url=str(url)) if media_type_of(url) is not None:
+            return {"type": "input_file", "filename": filename_of(part), "file_data": url}
         case _:
             return {"type": "input_file", "file_url": part.url}
 

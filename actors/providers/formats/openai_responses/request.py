@@ -42,10 +42,10 @@ _FIELDS = frozenset(
 """Parameters that are sent unchanged (API reference, "Create a response")."""
 _OPTIONAL = frozenset(
     {
-        *("include", "max_tool_calls", "metadata", "moderation", "parallel_tool_calls"),
-        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
-        *("reasoning_effort", "safety_identifier", "service_tier", "top_logprobs"),
-        *("truncation", "user"),
+        *("annotations", "detail", "include", "max_tool_calls", "metadata", "moderation"),
+        *("parallel_tool_calls", "phase", "prompt_cache_breakpoint", "prompt_cache_key"),
+        *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort"),
+        *("safety_identifier", "service_tier", "top_logprobs", "truncation", "user"),
     }
 )
 """Fields without which an answer is still one to the request."""

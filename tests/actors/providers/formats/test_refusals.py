@@ -36,6 +36,19 @@ def call(**parameters: object) -> ModelCall:
     return ModelCall(upstream_model="m", messages=read_messages(HISTORY), parameters={**parameters})
 
 
+def nested() -> ModelCall:
+    """Return a call with fields of parts and calls that some servers don't have."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    text = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    made = {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    history: list[dict[str, Any]] = [
+        {"role": "user", "content": [image, text]},
+        {"role": "assistant", "tool_calls": [made | {"extra_content": {"google": {}}}]},
+        {"role": "tool", "tool_call_id": "x", "content": "b"},
+    ]
+    return ModelCall(upstream_model="m", messages=read_messages(history))
+
+
 def refusal(message: str, *, status: int = 400, **more: Any) -> UpstreamFailure:
     return UpstreamFailure(FailureKind.REJECTED, message, status=status, **more)
 
@@ -159,6 +172,37 @@ def from_body(body: bytes) -> UpstreamFailure:
             refusal("Unexpected value(s) `new-2026-01-01` for the `anthropic-beta` header."),
             {"new-2026-01-01"},
         ),
+        (
+            OPENAI_CHAT,
+            call(verbosity="low"),
+            refusal("Unrecognized request argument supplied: verbosity"),
+            {"verbosity=low"},
+        ),
+        (OPENAI_CHAT, call(seed=1), refusal("seed is not supported"), {"seed"}),
+        (
+            OPENAI_CHAT,
+            nested(),
+            refusal("messages.1.tool_calls.0.extra_content: Extra inputs are not permitted"),
+            {"extra_content"},
+        ),
+        (
+            OPENAI_CHAT,
+            nested(),
+            refusal("Unknown parameter: 'messages[0].content[1].cache_control'."),
+            {"cache_control"},
+        ),
+        (
+            ANTHROPIC,
+            nested(),
+            refusal("messages.0.content.1.cache_control: Extra inputs are not permitted"),
+            {"cache_control"},
+        ),
+        (
+            OPENAI_RESPONSES,
+            nested(),
+            refusal("Invalid value: 'original'.", param="input[0].content[0].detail"),
+            {"detail"},
+        ),
     ],
 )
 def test_refused_fields_are_read(
@@ -189,7 +233,10 @@ def test_refused_fields_are_read(
         UpstreamFailure(FailureKind.SERVER_ERROR, "stream_options", status=500),
         UpstreamFailure(FailureKind.REFUSED, "stream_options"),
         refusal("The seed of the matter"),
+        refusal("The user is not allowed to do this"),
         refusal("An assistant message with 'tool_calls' must be followed by tool messages."),
+        refusal("messages.0.content.0.text: must not be empty"),
+        refusal("messages[4].tool_calls[0].id: unexpected", param="messages[4].tool_calls[0].id"),
     ],
 )
 def test_other_failures_name_no_field(failure: UpstreamFailure) -> None:

@@ -473,8 +473,8 @@ WRONG: list[tuple[dict[str, object], str, str]] = [
         "invalid_value",
     ),
     (
-        asked(CALL | {"toolset_name": "x"}, role="assistant"),
-        "messages[1].content[0].toolset_name",
+        asked(CALL | {"unknown": "x"}, role="assistant"),
+        "messages[1].content[0].unknown",
         "invalid_value",
     ),
     (
@@ -734,7 +734,7 @@ ROUND_TRIPS: list[dict[str, object]] = [
     {"metadata": {"user_id": "u" * 150}},
     {"service_tier": "standard_only"},
     {"cache_control": {"type": "ephemeral"}, "inference_geo": "eu", "speed": "fast"},
-    {"container": "c", "mcp_servers": [{"type": "url", "url": "https://m.test", "name": "m"}]},
+    {"container": "c"},
     {"messages": [blocks(TEXT), blocks(TEXT, role="assistant")]},
     {"messages": [blocks(TEXT), blocks(SIGNED, SEARCH, FOUND, CITED, role="assistant")]},
     {

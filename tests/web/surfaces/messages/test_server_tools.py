@@ -21,7 +21,10 @@ TOOLS: list[Object] = [
     {"type": "web_fetch_20250910", "name": "web_fetch"},
     {"type": "code_execution_20250825", "name": "code_execution"},
     {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"},
+    {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"},
+    {"type": "tool_search_tool_bm25", "name": "tool_search_tool_bm25"},
     {"type": "computer_20250124", "name": "computer", "display_width_px": 9},
+    {"type": "browser_toolset_20260801", "name": "browser"},
     {"type": "mcp_toolset", "mcp_server_name": "m"},
 ]
 FUNCTION = {"name": "f", "input_schema": {"type": "object"}}
@@ -64,6 +67,7 @@ ANSWER: list[Object] = [
         "name": "f",
         "input": {"a": 1},
         "caller": {"type": "code_execution_20250825", "tool_id": "srvtoolu_2"},
+        "toolset_name": "browser",
     },
 ]
 
@@ -79,10 +83,17 @@ async def test_blocks_of_server_tools_pass_both_ways(
         assert answer["content"] == ANSWER
         sent = body_for("anthropic", last_call(harness))
         assert sent["tools"] == [FUNCTION, *TOOLS]
-        result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"}
-        again = request_of("messages", answer, {"role": "user", "content": [result]})
+        result = {
+            "type": "tool_result",
+            "tool_use_id": "toolu_1",
+            "content": [{"type": "text", "text": "r"}, {"type": "browser_state", "tabs": []}],
+            "toolset_name": "browser",
+        }
+        change = {"type": "tool_removal", "tool": {"type": "tool_reference", "tool_name": "f"}}
+        again = request_of("messages", answer, {"role": "user", "content": [result, change]})
         await answer_on(harness, "messages", again, stream=stream)
-        assert body_for("anthropic", last_call(harness))["messages"][1]["content"] == ANSWER
+        sent = body_for("anthropic", last_call(harness))["messages"]
+        assert [one["content"] for one in sent[1:]] == [ANSWER, [result, change]]
 
 
 CALLED = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}

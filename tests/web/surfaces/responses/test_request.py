@@ -366,7 +366,7 @@ BAD: list[tuple[dict[str, object], str, str]] = [
     (item(type="function_call", call_id="c", arguments=""), "input[1].name", MISSING),
     (item(type="function_call", call_id="c", name="f"), "input[1].arguments", MISSING),
     (item(**CALL | {"arguments": {}}), "input[1].arguments", INVALID),
-    (item(**CALL | {"call_id": "c" * 600}), "input[1].call_id", INVALID),
+    (item(**CALL | {"call_id": "c" * 20_000}), "input[1].call_id", INVALID),
     (item(type="function_call_output", call_id="c"), "input[1].output", MISSING),
     (item(type="function_call_output", output="x"), "input[1].call_id", MISSING),
     (item(**OUTPUT | {"output": 5}), "input[1].output", PART),

@@ -27,6 +27,10 @@ def thinking(secret: str, *summary: str) -> Object:
     }
 
 
+def said(text: str) -> list[Object]:
+    return [{"type": "output_text", "text": text, "annotations": []}]
+
+
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"query": "q"}}
 SUMMARY = {"type": "compaction", "id": "cmp_9", "encrypted_content": "SECRET 3"}
 MESSAGE = {"type": "message", "id": "msg_9", "role": "assistant", "status": "completed"}
@@ -35,7 +39,8 @@ ANSWER: list[Object] = [
     thinking("SECRET 1") | {"id": "rs_7"},
     SEARCH,
     thinking("SECRET 2", "Hm.") | {"id": "rs_8"},
-    MESSAGE | {"content": [{"type": "output_text", "text": "So.", "annotations": []}]},
+    MESSAGE | {"id": "msg_8", "phase": "commentary", "content": said("Wait.")},
+    MESSAGE | {"phase": "final_answer", "content": said("So.")},
     SUMMARY,
     thinking("SECRET 4") | {"id": "rs_9"},
     CALL | {"id": "fc_9", "status": "completed"},
@@ -45,7 +50,8 @@ RETURNED: list[Object] = [
     thinking("SECRET 1"),
     SEARCH,
     thinking("SECRET 2", "Hm."),
-    {"role": "assistant", "content": "So."},
+    {"role": "assistant", "content": "Wait.", "phase": "commentary"},
+    {"role": "assistant", "content": "So.", "phase": "final_answer"},
     SUMMARY,
     thinking("SECRET 4"),
     CALL,
@@ -110,7 +116,7 @@ async def test_items_return_to_no_other_api(way: str, autojump_clock: MockClock)
 
 
 async def test_compaction_keeps_no_encrypted_reasoning(autojump_clock: MockClock) -> None:
-    provider = ScriptedProvider(chunks_of("openai-responses", output(*ANSWER[:4])))
+    provider = ScriptedProvider(chunks_of("openai-responses", output(*ANSWER[:3], *ANSWER[4:5])))
     async with open_harness(provider) as harness:
         await answer_on(harness, "responses", request_of("responses"), stream=False)
         body = {"model": "large", "input": "And?", "previous_response_id": "resp_1"}

@@ -30,7 +30,9 @@ def _items(given: Fields) -> Iterator[Item]:
             yield from _assistant(given)
         case {"role": "tool" | "function"} if "type" not in given.values:
             output = items.output_of(given, "content")
-            yield items.output_item(given.text("tool_call_id", longest=LONGEST_NAME), output)
+            yield items.output_item(
+                given.text("tool_call_id", longest=items.LONGEST_CALL_ID), output
+            )
         case _:
             yield _item(given)
 

@@ -28,6 +28,8 @@ Item = dict[str, JSON]
 
 REFERENCE = "item_reference"
 MAX_ITEMS = 10_000
+LONGEST_CALL_ID = 16_384
+"""Maximum characters of a call's id; those of LiteLLM have a signature in them."""
 MAX_TEXTS = 1_000
 """Maximum number of texts in one reasoning item."""
 
@@ -153,7 +155,7 @@ def _message(given: Fields) -> Item:
 
 def _call(given: Fields) -> Item:
     return call_item(
-        given.text("call_id", longest=LONGEST_NAME),
+        given.text("call_id", longest=LONGEST_CALL_ID),
         given.text("name", longest=LONGEST_NAME),
         given.text("arguments"),
         _status(given),
@@ -162,7 +164,7 @@ def _call(given: Fields) -> Item:
 
 def _custom_call(given: Fields) -> Item:
     return custom_call_item(
-        given.text("call_id", longest=LONGEST_NAME),
+        given.text("call_id", longest=LONGEST_CALL_ID),
         given.text("name", longest=LONGEST_NAME),
         given.text("input"),
         _status(given),
@@ -171,7 +173,7 @@ def _custom_call(given: Fields) -> Item:
 
 def _output(given: Fields) -> Item:
     output, type = output_of(given, "output"), str(given.values["type"])
-    return output_item(given.text("call_id", longest=LONGEST_NAME), output, _status(given), type)
+    return output_item(given.text("call_id", longest=LONGEST_CALL_ID), output, _status(given), type)
 
 
 def _brought_tools(given: Fields) -> Item:

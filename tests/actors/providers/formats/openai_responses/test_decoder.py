@@ -14,6 +14,7 @@ from actors.providers.formats.openai_responses.decoder import (
 from actors.turn.chunks import (
     Chunk,
     FinishChunk,
+    MessagePhaseChunk,
     NativeItemChunk,
     ReasoningChunk,
     ReasoningStateChunk,
@@ -74,6 +75,9 @@ def message(*texts: str) -> dict[str, Any]:
         "status": "completed",
         "content": [{"type": "output_text", "text": text, "annotations": []} for text in texts],
     }
+
+
+PHASED = message("ab") | {"phase": "commentary"}
 
 
 def refused(text: str) -> dict[str, Any]:
@@ -858,3 +862,32 @@ def test_many_parts_are_read_in_linear_time() -> None:
     many = 20_000
     chunks = chunks_of(done(message(*["x"] * many)), ended(message(*["x"] * many)))
     assert "".join(c.text for c in chunks if isinstance(c, TextChunk)) == "x" * many
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [added(message() | {"phase": "commentary"}), text("a"), text("b"), done(PHASED)],
+        [added(message() | {"phase": "commentary"}), done(PHASED)],
+        [done(PHASED)],
+        [],
+    ],
+)
+def test_phase_precedes_the_text_of_its_message(events: list[bytes]) -> None:
+    final = message("c") | {"phase": "final_answer", "id": "msg_2"}
+    chunks = chunks_of(*events, ended(PHASED, final))
+    told: list[str] = []
+    for chunk in chunks:
+        if isinstance(chunk, MessagePhaseChunk) and told[-1:] != [chunk.phase]:
+            told.append(chunk.phase)
+        elif isinstance(chunk, TextChunk):
+            told.append(chunk.text)
+    assert "".join(told) == "commentaryabfinal_answerc"
+
+
+def test_phase_of_a_message_that_has_been_seen_is_not_told() -> None:
+    assert chunks_of(text("ab"), done(PHASED), ended(PHASED))[0] == TextChunk("ab")
+    assert not any(
+        isinstance(chunk, MessagePhaseChunk)
+        for chunk in chunks_of(text("a"), done(PHASED), ended(PHASED))
+    )
