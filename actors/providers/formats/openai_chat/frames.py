@@ -83,6 +83,8 @@ class Choice(Struct, gc=False):
     logprobs: Raw = NULL
     usage: UsageFields = None
     """Moonshot's place for the usage."""
+    error: Raw = NULL
+    """OpenRouter's place for the error of the provider behind it, with the finish word `error`."""
 
 
 class Groq(Struct, gc=False):
