@@ -38,7 +38,7 @@ _TEXT_IN = {"function_call": "arguments", "custom_tool_call": "input"}
 
 def read_event(frame: Frame) -> Any:
     """Parse the event strictly as the SDK's type, and check the frame's name and number."""
-    event = strictly(_EVENTS[frame.event], frame.data, {*DOCUMENTED, "error"})
+    event = strictly(_EVENTS[frame.event], frame.data, {*DOCUMENTED, "error", "warnings"})
     assert event.type == frame.event
     number = frame.id.partition(":")[2].partition("@")[0]
     assert event.sequence_number == int(number)

@@ -6,7 +6,7 @@ Only the fields that are used are declared.
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, word
 from actors.providers.formats.token_usage import UsageFields
 from actors.turn.messages import JSON
 
@@ -145,4 +145,5 @@ FRAME = FrameType(
     reasoning_content=_text,
     reasoning=_text,
     arguments=_arguments,
+    finish_reason=word,
 )

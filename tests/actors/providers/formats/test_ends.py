@@ -107,6 +107,20 @@ def test_answer_that_the_server_gave_up_is_a_failure(format: str, word: str) -> 
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_word_in_an_object_is_read(format: str) -> None:
+    limit: Any = {"type": "length", "length": 5}
+    chunks, _ = decode(format, FORMATS[format][1](limit, False))
+    assert chunks[:2] == [TextChunk("Hi"), FinishChunk(Reason.LENGTH)]
+    given_up: Any = {"type": "abort", "message": "Aborted"}
+    _, failure = decode(format, FORMATS[format][1](given_up, False))
+    assert failure is not None
+    assert failure.code == "abort"
+    number: Any = 7
+    chunks, failure = decode(format, FORMATS[format][1](number, False))
+    assert failure is not None or isinstance(chunks[1], WarningChunk)
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_unknown_word_is_never_a_silent_stop(format: str) -> None:
     chunks, failure = decode(format, FORMATS[format][1]("a_word_to_come", False))
     if format == "gemini":  # whose API has many words for failures of the model
