@@ -153,10 +153,10 @@ class ToolCallRepair:
             id = self._unique(piece.id)
         name = None if call.named else piece.name
         call.named = call.named or bool(name)
-        call.blank = call.blank and not piece.arguments.strip()
-        return events.ToolCallDelta(
-            piece.index, id, name, piece.arguments, piece.kind, piece.extras
-        )
+        # `null` means no arguments, too, but clients need an object.
+        text = "" if call.blank and piece.arguments.strip() == "null" else piece.arguments
+        call.blank = call.blank and not text.strip()
+        return events.ToolCallDelta(piece.index, id, name, text, piece.kind, piece.extras)
 
     def missing_arguments(self, reason: Reason) -> list[events.ToolCallDelta]:
         """Return `{}` for each call without arguments, unless the answer was cut."""

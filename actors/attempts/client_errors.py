@@ -20,7 +20,8 @@ _TRANSIENT_STATUSES = frozenset({408, 429})
 _UNAVAILABLE = 503
 _OVERLOADED = 529
 """Anthropic's status for a provider without capacity; their clients wait longer after it."""
-_OVERLOADED_NAMES = frozenset({"overloaded_error", "overloaded"})
+_OVERLOADED_NAME = re.compile(r"overloaded(?:_error)?$", re.IGNORECASE)
+"""Matches the end of types and codes such as `server_is_overloaded` (OpenAI)."""
 _NOT_FOUND = 404
 _RETRY_AFTER_S = 1.0
 """`Retry-After` of a 503 whose cause says nothing about time: a concurrency limit, an outage."""
@@ -185,7 +186,8 @@ def _client_status(failure: UpstreamFailure, kind: FailureClass) -> int:
         return given if 400 <= given < 500 else 400
     if given == _UNAVAILABLE:
         return _UNAVAILABLE
-    if given == _OVERLOADED or (failure.type or "").lower() in _OVERLOADED_NAMES:
+    names = (failure.type, failure.code)
+    if given == _OVERLOADED or any(name and _OVERLOADED_NAME.search(name) for name in names):
         return _OVERLOADED
     rejected = kind in (FailureClass.REJECTED, FailureClass.FORBIDDEN)
     if given == _NOT_FOUND and _NO_PATH.match(failure.message):

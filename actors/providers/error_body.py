@@ -5,6 +5,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 _DAY_S = 86_400.0
+_LONGEST_TEXT = 500
+"""Maximum number of bytes of an error that is plain text; longer ones are pages or traces."""
 
 
 class ProviderError(Struct, frozen=True):
@@ -22,19 +24,30 @@ class ProviderError(Struct, frozen=True):
 
 
 def read_error(data: bytes) -> ProviderError | None:
-    """Return the error in a JSON document: OpenAI's object, a bare string, `message` or `detail`.
+    """Return the error in a body: OpenAI's object, a bare string, `message` or `detail`, or a text.
 
-    Return None if the document isn't JSON or has no message.
+    Return None if the body is a page, not text at all, or a document without a message.
     """
     try:
         document: object = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return _plain_text(data)
     if isinstance(document, list) and document:  # Gemini wraps its errors in an array
         document = document[0]
     if isinstance(document, dict):
-        document = document.get("error") or document
+        document = document.get("error") or _first_of(document.get("errors")) or document
     return _read(document)
+
+
+def _plain_text(data: bytes) -> ProviderError | None:
+    """Return the error in a body that is a line of text, such as those of Go's `http.Error`."""
+    line = data[: _LONGEST_TEXT + 1].strip().decode("utf-8", "replace")
+    is_text = line.isprintable() and "\ufffd" not in line and not line.startswith(("<", "[", "{"))
+    return ProviderError(line) if line and is_text and len(data) <= _LONGEST_TEXT else None
+
+
+def _first_of(errors: object) -> object:
+    return errors[0] if isinstance(errors, list) and errors else None
 
 
 def _read(error: object) -> ProviderError | None:
@@ -85,13 +98,20 @@ def _seconds(delay: object) -> float | None:
     return min(float(text), _DAY_S) if is_number else None
 
 
+_MESSAGES = (
+    *("message", "detail", "msg", "error", "Message", "error_msg", "error_message", "errorMessage"),
+    *("errors", "status_msg"),
+)
+"""Fields with the message, in the order in which they are tried."""
+
+
 def _message(error: dict[object, object]) -> str | None:
-    for field in ("message", "detail", "msg"):
+    for field in _MESSAGES:
         value = error.get(field)
         if isinstance(value, str) and value:
             return value
         if isinstance(value, dict):  # Mistral nests FastAPI's errors in its own
-            return _message(value)
+            return _message(value)  # and relays nest whole errors of others
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return _message(value[0])  # FastAPI sends a list of validation errors
     return None

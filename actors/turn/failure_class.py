@@ -89,12 +89,14 @@ _PROMPT_FIELDS = ("messages", "input", "prompt")
 
 _WINDOW = r"(?:context[ _](?:length|window|size|limit)|maximum (?:context|model length)|n_ctx)"
 _INPUT = (
-    r"\b(?:prompt|inputs?|messages?|conversation|request)\b[^\n]{0,40}?"
-    r"\b(?:tokens?|count|length|size)\b"
+    r"(?:\b(?:prompt|inputs?(?:_\w+)?|messages?|conversation|request)\b[^\n]{0,40}?"
+    r"\b(?:tokens?|count|length|size|characters)\b"
+    r"|\b(?:length of|tokens in) (?:the |your )?(?:prompt|inputs?|messages|conversation)\b)"
 )
 _EXCEEDED = (
-    r"(?:exceed|too (?:long|large|small)|longer|greater|larger|(?:less|more) than|must be|should be"
-    r"|at most|not enough|maximum|\blimit|overflow|\bonly\b|\bis \d|configured|\bfull\b|>)"
+    r"(?:exceed|too (?:long|large|small|high)|longer|greater|larger|(?:less|more) than"
+    r"|must be|should be|at most|not enough|maximum|\blimit|overflow|\bonly\b|\bis \d|configured"
+    r"|\bfull\b|>)"
 )
 _CONTEXT_WORDS = re.compile(
     rf"{_WINDOW}[^\n]{{0,120}}?{_EXCEEDED}|{_EXCEEDED}[^\n]{{0,120}}?{_WINDOW}"
@@ -105,7 +107,8 @@ _CONTEXT_WORDS = re.compile(
     r"|exceed[^.\n]{0,40} tokens?\b[^.\n]{0,20}|prompt exceeds|request (?:body )?too large for"
     r"|too many (?:input |prompt |total )?tokens|tokens in request more than"
     r"|tokens [^.\n]{0,40}exceed|reduce (?:the length|your prompt|your messages)"
-    r"|(?:上下文|输入|提示)[^\n]{0,20}(?:超|过长)",
+    r"|token limit (?:was |is )?exceeded|ContextWindowExceeded"
+    r"|(?:上下文|输入|提示|prompt)[^\n]{0,20}(?:超|过长)",
     re.IGNORECASE,
 )
 """Words of known servers for a prompt that is too long.
@@ -120,25 +123,16 @@ _OTHER_LIMITS = re.compile(
     re.IGNORECASE,
 )
 """Words of limits on tokens over time, or on the answer alone."""
-_FILTER_CODES = frozenset(
-    {
-        "content_policy_violation",
-        "content_filter",
-        "content_filtered",
-        "data_inspection_failed",
-        "datainspectionfailed",
-        "inputtextsensitivecontentdetected",
-        "invalid_prompt",
-        "moderation_blocked",
-        "outputtextsensitivecontentdetected",
-        "responsibleaipolicyviolation",
-        "sensitivecontentdetected",
-    }
+_FILTER_CODES = re.compile(
+    r"content_?(?:policy|filter)|responsibleaipolicy|sensitive|censor|inspection_?failed"
+    r"|^(?:invalid_prompt|moderation_blocked|flagged)$|guardrail_\w*(?:block|interven|violat)"
 )
+"""Matches codes and types, in lower case, for content that the provider refuses."""
 _FILTER_WORDS = re.compile(
-    r"content (?:management |filtering )?policy|safety system|usage (?:guidelines|polic)"
+    r"content ?(?:management |filtering )?policy|safety system|usage (?:guidelines|polic)"
     r"|was flagged|moderation|content exists risk|inappropriate content|considered high risk"
-    r"|sensitive (?:content|words)",
+    r"|sensitive (?:content|words|information)|new_sensitive|敏感|违规"
+    r"|guardrail\w* (?:policy|check|interven|block|violat)|by (?:a |the |our )?guardrail",
     re.IGNORECASE,
 )
 _RATE_CODES = frozenset(
@@ -152,6 +146,7 @@ _TIMEOUT_STATUSES = frozenset({408, 504})
 _VAGUE = frozenset({400, 403, 413, 422, 429})
 _PAYMENT_REQUIRED = 402
 _FORBIDDEN = 403
+_TOO_LARGE = 413
 _TOO_MANY = 429
 
 _BY_KIND = {
@@ -200,7 +195,7 @@ def _about_the_prompt(failure: UpstreamFailure) -> FailureClass | None:
     names, words = _names(failure), failure.message if _is_vague(failure) else ""
     if _is_too_long(failure, names):
         return FailureClass.CONTEXT_LENGTH
-    if names & _FILTER_CODES or _FILTER_WORDS.search(words):
+    if any(map(_FILTER_CODES.search, names)) or _FILTER_WORDS.search(words):
         return FailureClass.CONTENT_FILTER
     return FailureClass.ERRED if names & _ERRED_CODES else None
 
@@ -216,7 +211,10 @@ def _is_too_long(failure: UpstreamFailure, names: set[str]) -> bool:
     if not unclear or failure.retry_after_s is not None:
         return False
     words = failure.message[:_MATCHED_CHARS]
-    return bool(_CONTEXT_WORDS.search(words)) and not _OTHER_LIMITS.search(words)
+    if not _CONTEXT_WORDS.search(words):
+        return False
+    # Groq's 413 is about one request, though it names the limit on tokens per minute.
+    return failure.status == _TOO_LARGE or not _OTHER_LIMITS.search(words)
 
 
 def _about_the_account(failure: UpstreamFailure) -> FailureClass | None:

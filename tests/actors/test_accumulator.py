@@ -101,10 +101,13 @@ def test_blank_arguments_become_an_object(reason: Reason) -> None:
         ToolCallChunk(0, "a", "f", ""),
         ToolCallChunk(1, "b", "g", '{"x":1}'),
         ToolCallChunk(2, "c", "h", " "),
+        ToolCallChunk(3, "d", "i", "null"),
     ]
     assert accumulator().step([*pieces, FinishChunk(reason)])[3:] == [
+        events.ToolCallDelta(3, "d", "i", ""),
         events.ToolCallDelta(0, None, None, "{}"),
         events.ToolCallDelta(2, None, None, "{}"),
+        events.ToolCallDelta(3, None, None, "{}"),
         FinishChunk(reason),
     ]
 

@@ -70,7 +70,7 @@ class ResponsesSocket:
         event: Object = json.loads(message)
         # An error before `response.failed` has the fields of the HTTP stream's event, too.
         flat = {"code", "message", "param"} if event["type"] == "error" else set[str]()
-        strictly(ResponsesServerEvent, message, DOCUMENTED | flat)
+        strictly(ResponsesServerEvent, message, {*DOCUMENTED, *flat, "warnings"})
         return event
 
     async def receive_until(self, kind: str) -> Object:

@@ -66,7 +66,7 @@ class DialectSpec(Struct, frozen=True):
     """The name used in turns and in frame ids."""
     stream: Callable[[Options, Cursor], DialectStream]
     """Starts a stream after the cursor."""
-    whole: Callable[[list[AnyEvent], Options, AnswerBuilder | None], object]
+    whole: Callable[[list[AnyEvent], Options, AnswerBuilder | None], dict[str, object]]
     """Builds the object for a non-streaming request from the journal of an ended turn.
 
     The last argument is the fold of that journal, if it is known.

@@ -85,8 +85,20 @@ async def whole(service: Service, turn: Turn, spec: DialectSpec) -> Response:
     headers = turn_headers(turn)
     if isinstance(ended, Ended) and ended.reason not in spec.finishes:
         return error_response(ending_error(ended), headers)
-    make = partial(spec.whole, journal, turn.request.dialect_options, turn.answer)
+    make = partial(_with_warnings, spec, turn)
     return await offloaded_response(make, headers, long=is_long(journal), threads=service.threads)
+
+
+def _with_warnings(spec: DialectSpec, turn: Turn) -> object:
+    """Return the answer's object with the `warnings` that a stream has as comments, if any."""
+    journal = turn.journal.events
+    whole = spec.whole(journal, turn.request.dialect_options, turn.answer)
+    warnings = [
+        {"code": event.code, "message": event.message}
+        for event in journal
+        if isinstance(event, Warning)
+    ]
+    return {**whole, "warnings": warnings} if warnings else whole
 
 
 async def first_event(journal: Journal) -> None:

@@ -23,7 +23,7 @@ _MAX_LINE = 1024 * 1024
 
 MakeDecoder = Callable[[Scrub], Decoder]
 
-_BLANK = b" \t\r\n\xef\xbb\xbf"
+BLANK = b" \t\r\n\xef\xbb\xbf"
 """White space, and the bytes of a byte order mark."""
 _FIELDS = (b"data", b"event", b"id", b"retry")
 _EVENT = re.compile(rb"(?:data|event|id|retry)(?:[ \t]*:|\r|\n)|:")
@@ -41,7 +41,7 @@ def choose_decoder(
 
     `ended` is true if there is no more. Raises `NotAnAnswer`.
     """
-    text = beginning.lstrip(_BLANK)
+    text = beginning.lstrip(BLANK)
     expected = {format.stream_type: format.stream_decoder, DOCUMENT: format.whole_decoder}
     if not text and not ended:
         return None

@@ -295,7 +295,7 @@ class SseStream(Reader[F]):
         """Read an event that has a name or isn't a JSON object."""
         if self.saw_end_marker or not event.data:
             return
-        if event.data.startswith(b"[DONE]"):
+        if event.data.upper().startswith((b"[DONE]", b'"[DONE]"')):
             self.saw_end_marker = True
         elif event.name == b"error":
             raise self._fail_with(event.data)
@@ -374,7 +374,7 @@ def in_stream_failure(data: bytes, scrub: Scrub) -> UpstreamFailure:
 
 def is_whole(data: bytes) -> bool:
     """Return whether an unterminated last frame is complete: valid JSON or the end marker."""
-    if data == b"[DONE]":
+    if data.upper() == b"[DONE]":
         return True
     try:
         msgspec.json.decode(data)

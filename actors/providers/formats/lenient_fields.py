@@ -119,6 +119,16 @@ def number(value: object) -> int | None:
     return int(value) if abs(value) <= _MAX_NUMBER else None
 
 
+def word(value: object) -> str | None:
+    """Return a finish word that isn't a string, so that it is never taken for none.
+
+    SGLang's engine has an object with the word as its `type`.
+    """
+    if isinstance(value, dict):
+        value = value.get("type") or "an object"
+    return None if value is None else str(value)
+
+
 def arguments(value: Raw) -> str:
     """Return a tool call's arguments as compact JSON text.
 

@@ -23,11 +23,13 @@ _SPELLINGS = {
     "total": "total_tokens total_token_count",
     "cached": "cached_tokens cached_input_tokens cached_prompt_tokens num_cached_tokens"
     " prompt_cache_hit_tokens cache_hit_tokens cache_read_tokens cache_read_input_tokens"
-    " cache_read_input_token_count cached_content_token_count cache_n",
+    " cache_read_input_token_count cached_content_token_count cache_n cache_read"
+    " prompt_cached_tokens cached_prompt_text_tokens cached_read_tokens",
     "written": "cache_write_tokens cache_write_input_tokens cache_write_input_token_count"
-    " cache_creation_tokens cache_creation_input_tokens cache_creation_input_token_count",
-    "written_5m": "ephemeral_5m_input_tokens",
-    "written_1h": "ephemeral_1h_input_tokens",
+    " cache_creation_tokens cache_creation_input_tokens cache_creation_input_token_count"
+    " cache_creation cache_write cached_creation_tokens cached_write_tokens",
+    "written_5m": "ephemeral_5m_input_tokens claude_cache_creation_5m_tokens",
+    "written_1h": "ephemeral_1h_input_tokens claude_cache_creation_1h_tokens",
     "reasoning": "reasoning_tokens reasoning_token_count reasoning_output_tokens thinking_tokens"
     " thoughts_token_count",
 }

@@ -38,6 +38,11 @@ def has_calls(messages: Sequence[chat.Message]) -> bool:
     return any(isinstance(one, chat.AssistantMessage) and one.tool_calls for one in messages)
 
 
+def is_blank(arguments: str) -> bool:
+    """Return whether a call has no arguments, for which servers and clients need `{}`."""
+    return arguments.strip() in ("", "null")
+
+
 def call_ids(messages: Sequence[chat.Message]) -> frozenset[str]:
     """Return the ids of all tool calls in the messages."""
     return frozenset(
@@ -143,7 +148,7 @@ def _nearest(rounds: list[_Round] | None) -> _Round:
 
 
 def _with_id(call: Call, id: str) -> Call:
-    blank = isinstance(call, chat.ToolCall) and not call.arguments.strip()
+    blank = isinstance(call, chat.ToolCall) and is_blank(call.arguments)
     if isinstance(call, chat.ToolCall) and blank:
         return replace(call, id=id, arguments="{}")
     return call if call.id == id else replace(call, id=id)

@@ -65,12 +65,12 @@ def status_failure(
 def retry_after(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
     """Return the seconds to wait before a retry, or None if no header has them.
 
-    `retry-after-ms` has precedence, since servers that send it round `Retry-After`. That is a
-    number of seconds or a date (RFC 9110 §10.2.3). The names of `headers` are in lower case. The
-    result is at most a day, so that it is always a finite number that clients can use. `now`
-    returns seconds since the epoch.
+    `retry-after-ms`, or Azure's `x-ms-retry-after-ms`, has precedence, since servers that send it
+    round `Retry-After`. That is a number of seconds or a date (RFC 9110 §10.2.3). The names of
+    `headers` are in lower case. The result is at most a day, so that it is always a finite number
+    that clients can use. `now` returns seconds since the epoch.
     """
-    precise = _number(headers.get("retry-after-ms", ""))
+    precise = _number(headers.get("retry-after-ms") or headers.get("x-ms-retry-after-ms", ""))
     if precise is not None:
         return min(precise / 1000, _DAY_S)
     value = headers.get("retry-after", "")

@@ -16,6 +16,7 @@ from actors.ports import ignore
 from actors.providers.formats.answer_calls import client_calls
 from actors.providers.formats.base import Decoder, Format, RequestParts
 from actors.providers.formats.body_kind import (
+    BLANK,
     DOCUMENT,
     UNSPECIFIC,
     NotAnAnswer,
@@ -303,7 +304,7 @@ class UpstreamAnswer:
             while self._decoder is None:
                 data = b"" if self._ended else await self._body.receive()
                 self._ended = not data
-                self._beginning = (self._beginning + data).lstrip()
+                self._beginning = (self._beginning + data).lstrip(BLANK)
                 self._decoder = self._choose(self._beginning, self._ended)
                 self._alive()
         except httpx.TransportError as error:

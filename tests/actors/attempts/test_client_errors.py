@@ -94,7 +94,7 @@ def test_refused_content_is_a_4xx_so_that_it_is_not_sent_again(
     assert (error.status, error.type, error.code) == (status, THEIRS, "content_filter")
 
 
-@pytest.mark.parametrize("type", ["overloaded_error", "Overloaded"])
+@pytest.mark.parametrize("type", ["overloaded_error", "Overloaded", "server_is_overloaded"])
 def test_overload_is_a_529_without_a_time_that_the_provider_did_not_name(type: str) -> None:
     error = client_error(UpstreamFailure(K.IN_STREAM_ERROR, "Overloaded", type=type))
     assert (error.status, error.retry_after_s) == (529, None)

@@ -8,6 +8,8 @@ from actors.turn.model_call import FailureKind, UpstreamFailure
 K = FailureKind
 T = FailureClass
 
+TPM = "on tokens per minute (TPM): Limit 6000, Requested 9000, please reduce your message size."
+
 TABLE: list[tuple[FailureKind, int | None, str | None, str, FailureClass]] = [
     (K.REFUSED, None, None, "reset", T.CONNECTION),
     (K.CONNECT_TIMEOUT, None, None, "slow", T.TIMEOUT),
@@ -73,6 +75,36 @@ TABLE: list[tuple[FailureKind, int | None, str | None, str, FailureClass]] = [
     (K.REJECTED, 400, None, "temperature must be at most 2", T.REJECTED),
     (K.REJECTED, 404, None, "The model's context window page does not exist", T.REJECTED),
     (K.REJECTED, 422, None, "wrong", T.REJECTED),
+    (
+        K.REJECTED,
+        413,
+        "rate_limit_exceeded",
+        f"Request too large for model `m` {TPM}",
+        T.CONTEXT_LENGTH,
+    ),
+    (
+        K.REJECTED,
+        429,
+        "rate_limit_exceeded",
+        f"Request too large for model `m` {TPM}",
+        T.RATE_LIMITED,
+    ),
+    (K.REJECTED, 400, "1261", "Prompt 超长", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "litellm.ContextWindowExceededError: …", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "the length of messages exceeds limit", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "the max input characters is 20000", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "number of tokens in the conversation is too high", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "input_text length exceeds max_seq_len", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "Token limit exceeded: 9000/8192", T.CONTEXT_LENGTH),
+    (K.REJECTED, 400, None, "Number of messages exceeds limit: at most 100 messages", T.REJECTED),
+    (K.REJECTED, 400, None, "image exceeds 5 MB maximum: 6000 > 5000", T.REJECTED),
+    (K.REJECTED, 400, "1301", "系统检测到输入可能包含敏感内容", T.CONTENT_FILTER),
+    (K.REJECTED, 451, "censorship_blocked", "it is blocked", T.CONTENT_FILTER),
+    (K.REJECTED, 400, "InputTextSensitiveContentDetected.Severe", "no", T.CONTENT_FILTER),
+    (K.REJECTED, 422, None, "input new_sensitive (1026)", T.CONTENT_FILTER),
+    (K.REJECTED, 400, "guardrail_blocked", "no", T.CONTENT_FILTER),
+    (K.REJECTED, 400, None, "Violated guardrail policy", T.CONTENT_FILTER),
+    (K.REJECTED, 400, None, "litellm.ContentPolicyViolationError: …", T.CONTENT_FILTER),
 ]
 
 

@@ -15,9 +15,12 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from trio.testing import MockClock
 
 from actors.providers.formats.base import FormatSpec
+from actors.turn.chunks import WarningChunk
 from actors.turn.model_call import ModelCall
+from tests.support.conversations import PATHS, request_of
 from tests.support.edge_harness import EdgeHarness, open_harness
 from tests.support.turn_fakes import ScriptedProvider, stop, text
 from web import registry
@@ -307,3 +310,18 @@ async def test_fields_are_sent_or_named(surface: str) -> None:
 
         await trio.to_thread.run_sync(check_alone)
         await trio.to_thread.run_sync(check_together)
+
+
+@pytest.mark.parametrize("surface", PATHS)
+async def test_answer_that_is_not_streamed_has_its_warnings(
+    surface: str, autojump_clock: MockClock
+) -> None:
+    warning = WarningChunk("finish_reason_unknown", "odd")
+    for said, expected in (
+        ([warning], [{"code": "finish_reason_unknown", "message": "odd"}]),
+        ([], None),
+    ):
+        provider = ScriptedProvider(text("Hi"), [*said], stop())
+        async with open_harness(provider) as harness:
+            response = await harness.post(f"/v1/{PATHS[surface]}", json=request_of(surface))
+        assert response.json().get("warnings") == expected

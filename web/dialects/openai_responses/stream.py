@@ -53,6 +53,8 @@ class Responses(DialectStream):
         """The event type that only adds a piece to the open part, or None."""
         self._pieces: list[str] = []
         """The pieces of the open part."""
+        self._warnings: list[JSON] = []
+        """Warnings so far, for the last event; the objects of other answers have them, too."""
         self._form = b""
         """The `%` format for the frame of a piece of the open part."""
         self._last: deque[Callable[[], bytes]] = deque()
@@ -84,6 +86,7 @@ class Responses(DialectStream):
             case events.Recovered(epoch):
                 return self._recover(epoch)
             case events.Warning(code, message):
+                self._warnings.append({"code": code, "message": message})
                 return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
@@ -136,7 +139,10 @@ class Responses(DialectStream):
         name = _LAST_EVENTS.get(answer.status, "response.failed")
         error = response.answer_error(answer)
         frames = self._renderer.event("error", _error_event(error)) if error else b""
-        frames += self._renderer.event(name, {"response": self._object(answer)})
+        whole = self._object(answer)
+        if self._warnings:  # a WebSocket has no comments
+            whole["warnings"] = self._warnings
+        frames += self._renderer.event(name, {"response": whole})
         return frames and frames + DONE
 
     def _take_last(self) -> Iterator[Callable[[], bytes]]:

@@ -11,7 +11,7 @@ from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.anthropic.tools import NAMES
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, Reader, SseStream
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number, one_line
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, one_line, word
 from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk
@@ -88,7 +88,7 @@ class Event(Struct, gc=False):
     error: Raw = NULL
 
 
-EVENT = FrameType(Event)
+EVENT = FrameType(Event, stop_reason=word)
 
 
 class _Blocks(Struct, gc=False):

@@ -12,7 +12,7 @@ from actors.providers.formats.decoding import Document, Reader, SseStream
 from actors.providers.formats.gemini.contents import API
 from actors.providers.formats.gemini.grounding import citations
 from actors.providers.formats.gemini.request import NAMES, path_of, translate
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none, word
 from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
@@ -90,7 +90,7 @@ class Logprobs(Struct, gc=False, rename="camel"):
     top_candidates: list[TopCandidates] = []
 
 
-FRAME = FrameType(Frame)
+FRAME = FrameType(Frame, finish_reason=word)
 read_logprobs = msgspec.json.Decoder(Logprobs).decode
 _ARRAY = msgspec.json.Decoder(list[Raw])
 

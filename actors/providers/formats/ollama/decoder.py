@@ -7,7 +7,7 @@ from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
 from actors.providers.formats.decoding import Document, LineStream, Reader
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none, word
 from actors.providers.formats.ollama.request import translate
 from actors.providers.formats.token_usage import merged
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
@@ -53,7 +53,7 @@ class Logprob(TokenLogprob):
     top_logprobs: list[TokenLogprob] = []
 
 
-LINE = FrameType(Line)
+LINE = FrameType(Line, done_reason=word)
 read_logprobs = msgspec.json.Decoder(list[Logprob]).decode
 
 

@@ -71,6 +71,8 @@ class _ChatFrames(Reader[Frame]):
         if delta is not None:
             self._delta(delta, choice.logprobs, chunks)
         if choice.finish_reason:
+            if choice.error != NULL:
+                raise self._fail_with(b'{"error":%b}' % bytes(choice.error))
             sequence = met_stop_sequence(choice.stop_reason or choice.matched_stop)
             self._read_finish(choice.finish_reason, chunks, sequence)
 

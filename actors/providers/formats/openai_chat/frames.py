@@ -6,7 +6,7 @@ Only the fields that are used are declared.
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.providers.formats.lenient_fields import NULL, FrameType, Number
+from actors.providers.formats.lenient_fields import NULL, FrameType, Number, word
 from actors.providers.formats.token_usage import UsageFields
 from actors.turn.chat_messages import CALL_FIELDS
 from actors.turn.messages import JSON
@@ -92,6 +92,8 @@ class Choice(Struct, gc=False):
     logprobs: Raw = NULL
     usage: UsageFields = None
     """Moonshot's place for the usage."""
+    error: Raw = NULL
+    """OpenRouter's place for the error of the provider behind it, with the finish word `error`."""
 
 
 class Groq(Struct, gc=False):
@@ -152,4 +154,5 @@ FRAME = FrameType(
     reasoning_content=_text,
     reasoning=_text,
     arguments=_arguments,
+    finish_reason=word,
 )

@@ -65,16 +65,20 @@ FORMATS: dict[str, tuple[Callable[[], Decoder], Answer]] = {
 """Decoder of each format with finish words, and a function that builds an answer."""
 
 MEANINGS = {
-    Reason.STOP: "stop STOP end_turn eos eos_token eosFound COMPLETE stop_sequence normal load",
+    Reason.STOP: "stop STOP end_turn eos eos_token eosFound COMPLETE stop_sequence normal load"
+    " FinishReason.STOP FINISH_REASON_STOP REASON_STOP STOP_CRITERIA_MET",
     Reason.LENGTH: "length max_tokens MAX_TOKENS max-output-tokens model_length token_limit"
+    " REASON_MAX_LEN context loop_detected"
     " ERROR_LIMIT model_context_window_exceeded CONTINUATION",
     Reason.TOOL_CALLS: "tool_calls tool_use function_call toolCalls",
-    Reason.CONTENT_FILTER: "content_filter refusal SAFETY sensitive guardrail_intervened SPII",
+    Reason.CONTENT_FILTER: "content_filter refusal SAFETY sensitive guardrail_intervened SPII"
+    " content_moderation unsafe FINISH_REASON_SAFETY",
 }
 WORDS = [(word, reason) for reason, words in MEANINGS.items() for word in words.split()]
 FAILED = [
     *("abort", "aborted", "error", "ERROR", "cancelled", "USER_CANCEL", "network_error"),
     *("insufficient_system_resource", "timeout", "MALFORMED_FUNCTION_CALL", "OTHER", "failed"),
+    *("model_error", "rate_limited", "invalid_tool_call", "preempted", "FinishReason.OTHER"),
 ]
 
 
@@ -100,6 +104,20 @@ def test_answer_that_the_server_gave_up_is_a_failure(format: str, word: str) -> 
     assert failure is not None
     assert (failure.kind, failure.code) == (FailureKind.IN_STREAM_ERROR, word)
     assert word in failure.message
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_word_in_an_object_is_read(format: str) -> None:
+    limit: Any = {"type": "length", "length": 5}
+    chunks, _ = decode(format, FORMATS[format][1](limit, False))
+    assert chunks[:2] == [TextChunk("Hi"), FinishChunk(Reason.LENGTH)]
+    given_up: Any = {"type": "abort", "message": "Aborted"}
+    _, failure = decode(format, FORMATS[format][1](given_up, False))
+    assert failure is not None
+    assert failure.code == "abort"
+    number: Any = 7
+    chunks, failure = decode(format, FORMATS[format][1](number, False))
+    assert failure is not None or isinstance(chunks[1], WarningChunk)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -147,6 +165,8 @@ def test_placeholder_is_no_end(format: str, word: str | None) -> None:
     [
         (OpenAIChatDecoder, chat(), DONE),
         (OpenAIChatDecoder, chat(), b"data: [DONE]"),
+        (OpenAIChatDecoder, chat(), b'data: "[DONE]"\n\n'),
+        (OpenAIChatDecoder, chat(), b"data: [done]"),
         (AnthropicDecoder, messages(), sse({"type": "message_stop"})),
         (AnthropicDecoder, messages(), DONE),
         (GeminiDecoder, gemini(), DONE),

@@ -135,6 +135,34 @@ SPELLINGS: list[tuple[str, str, Frames, Usage, int]] = [
         CACHED_MICROS,
     ),
     (
+        "xAI's earlier API",
+        "openai-chat",
+        chat({**OPENAI, "prompt_tokens_details": {"cached_prompt_text_tokens": 4800}}),
+        CACHED,
+        CACHED_MICROS,
+    ),
+    (
+        "a proxy with LangChain's words",
+        "openai-chat",
+        chat({**OPENAI, "input_token_details": {"cache_read": 4800, "cache_creation": 0}}),
+        CACHED,
+        CACHED_MICROS,
+    ),
+    (
+        "new-api",
+        "openai-chat",
+        chat(
+            {
+                **OPENAI,
+                "prompt_tokens_details": {"cached_tokens": 3000, "cached_creation_tokens": 1000},
+                "claude_cache_creation_5_m_tokens": 600,
+                "claude_cache_creation_1_h_tokens": 400,
+            }
+        ),
+        WRITTEN,
+        1000 + 300 + 1250 + 70,
+    ),
+    (
         "camel case",
         "openai-chat",
         chat({"inputTokens": 5000, "outputTokens": 7, "cachedInputTokens": 4800}),

@@ -230,6 +230,7 @@ async def test_retry_after(value: str, seconds: float | None) -> None:
     ("fields", "seconds"),
     [
         (["retry-after-ms: 1500"], 1.5),
+        (["x-ms-retry-after-ms: 1500", "retry-after: 1"], 1.5),
         (["retry-after: 2", "retry-after-ms: 1500"], 1.5),
         (["retry-after: 2", "Retry-After-Ms: soon"], 2.0),
     ],
@@ -287,6 +288,8 @@ async def test_document_is_read_whatever_its_type(media_type: str | None) -> Non
     document = b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}'
     setting = Setting(typed(media_type), document[:1], document[1:20], document[20:], b"")
     assert await drained(await setting.open()) == [[HI, FINISH]]
+    marked = Setting(typed(media_type), b"\xef\xbb", b"\xbf" + document, b"")
+    assert await drained(await marked.open()) == [[HI, FINISH]]
 
 
 @pytest.mark.parametrize("media_type", [None, "text/plain", "text/event-stream"])

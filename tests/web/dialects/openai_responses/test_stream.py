@@ -296,6 +296,8 @@ def test_warning_is_a_one_line_comment() -> None:
     stream = render([STARTED, events.Warning("code", "two\nlines"), ended()])
     assert comments_of(stream) == ["warning code two lines"]
     assert len(frames_of(stream)) == 3
+    last = json.loads(data_of(stream)[-1])["response"]
+    assert last["warnings"] == [{"code": "code", "message": "two\nlines"}]
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,11 @@ def test_calls_outputs_and_reasoning_are_read() -> None:
     ]
 
 
+@pytest.mark.parametrize("arguments", ["", " ", "null"])
+def test_blank_arguments_are_an_empty_object(arguments: str) -> None:
+    assert read(input=[CALL | {"arguments": arguments}]).input == read(input=[CALL]).input
+
+
 def test_references_and_compactions_are_read() -> None:
     items = [
         {"type": "item_reference", "id": "msg_1"},

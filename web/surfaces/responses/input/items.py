@@ -7,6 +7,7 @@ OpenAI's API reference, "Create a response" (`input`) and "List input items".
 from collections.abc import Callable
 
 from actors.providers.formats.openai_responses.input_items import media_part
+from actors.providers.formats.tool_history import is_blank
 from actors.turn.messages import (
     JSON,
     AudioPart,
@@ -154,10 +155,11 @@ def _message(given: Fields) -> Item:
 
 
 def _call(given: Fields) -> Item:
+    arguments = given.text("arguments")
     return call_item(
         given.text("call_id", longest=LONGEST_CALL_ID),
         given.text("name", longest=LONGEST_NAME),
-        given.text("arguments"),
+        "{}" if is_blank(arguments) else arguments,
         _status(given),
     )
 

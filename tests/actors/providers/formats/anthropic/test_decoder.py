@@ -431,7 +431,7 @@ def test_errors_in_the_stream(type: str, status: int | None, named: bool) -> Non
     [
         (b'data: {"error":{"message":"busy","code":502}}\n\n', "busy", 502),
         (b'data: {"error":"busy"}\n\n', "busy", None),
-        (b"event: error\ndata: oh\n\n", "the provider reported an error", None),
+        (b"event: error\ndata: oh\n\n", "oh", None),
         (b'event: error\ndata: {"type":"error"}\n\n', "the provider reported an error", None),
     ],
 )

@@ -281,7 +281,14 @@ def test_a_malformed_frame_with_text_fails_after_what_came_before(data: bytes) -
         (b'data: {"object":"error","message":"busy","code":"x"}\n\n', "busy", "x", None),
         (b'event: error\ndata: {"message":"busy"}\n\n', "busy", None, None),
         (b'event: error\ndata: {"error":{"message":"busy"}}\n\n', "busy", None, None),
-        (b"event: error\ndata: oh\n\n", "the provider reported an error", None, None),
+        (b"event: error\ndata: oh\n\n", "oh", None, None),
+        (
+            b'data: {"choices":[{"delta":{},"finish_reason":"error",'
+            b'"error":{"code":429,"message":"busy"}}]}\n\n',
+            "busy",
+            None,
+            429,
+        ),
         (b'data: {"error":{}}\n\n', "the provider reported an error", None, None),
     ],
 )

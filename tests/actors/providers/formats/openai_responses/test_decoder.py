@@ -722,7 +722,7 @@ ERRORS: list[tuple[bytes, str, str | None, str | None, int | None]] = [
     (sse("error"), "the provider reported an error", None, None, None),
     (b'data: {"error":{"message":"busy","code":502}}\n\n', "busy", None, None, 502),
     (b'data: {"object":"error","message":"busy"}\n\n', "busy", None, None, None),
-    (b"event: error\ndata: oh\n\n", "the provider reported an error", None, None, None),
+    (b"event: error\ndata: oh\n\n", "oh", None, None, None),
     (
         sse("response.failed", response={"error": {"code": "server_error", "message": "Oh."}}),
         "Oh.",
