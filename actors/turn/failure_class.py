@@ -214,7 +214,8 @@ def _is_too_long(failure: UpstreamFailure, names: set[str]) -> bool:
     if not _CONTEXT_WORDS.search(words):
         return False
     # Groq's 413 is about one request, though it names the limit on tokens per minute.
-    return failure.status == _TOO_LARGE or not _OTHER_LIMITS.search(words)
+    too_large = failure.status == _TOO_LARGE and "reduce your message" in words
+    return too_large or not _OTHER_LIMITS.search(words)
 
 
 def _about_the_account(failure: UpstreamFailure) -> FailureClass | None:
