@@ -51,11 +51,16 @@ MAX_EVENTS = 200_000
 class Accumulator:
     """The state of the actor: the room that is left in the answer."""
 
-    __slots__ = ("_bytes_left", "_calls", "_events_left", "_logprobs_left", "_max_bytes", "full")
+    __slots__ = (
+        *("_bytes_left", "_calls", "_events_left", "_logprobs_left", "_max_bytes", "_turn_id"),
+        "full",
+    )
 
     def __init__(self, max_answer_bytes: int) -> None:
         self._max_bytes = max_answer_bytes
-        self._calls = ToolCallRepair()
+        self._turn_id = ""
+        self._calls: ToolCallRepair | None = None
+        """None until a tool is called."""
         self._reset_limits()
         self.full = False
         """True once the answer has exceeded a limit."""
@@ -82,10 +87,12 @@ class Accumulator:
             case FinishChunk(reason):
                 # An answer that was cut at the limit is incomplete even if the provider finished.
                 if not self.full:
-                    drafts += [*self._calls.missing_arguments(reason), item]
+                    drafts += [] if self._calls is None else self._calls.missing_arguments(reason)
+                    drafts.append(item)
             case UsageChunk():
                 pass  # recorded in the step
             case ToolCallChunk(arguments=arguments, extras=extras):
+                self._calls = self._calls or ToolCallRepair(self._turn_id)
                 self._grow(drafts, arguments + (extras or ""), self._calls.repaired(item))
             case TextChunk():
                 raise AssertionError("text is handled by step")
@@ -99,7 +106,9 @@ class Accumulator:
 
     def _begin(self, event: events.Started | events.Retry) -> None:
         self._reset_limits()
-        self._calls.begin(event.turn_id if isinstance(event, events.Started) else None)
+        self._calls = None
+        if isinstance(event, events.Started):
+            self._turn_id = event.turn_id
 
     def _limit_logprobs(self, drafts: list[Draft], logprobs: str) -> str | None:
         had_room = self._logprobs_left >= 0
@@ -135,13 +144,8 @@ class ToolCallRepair:
 
     __slots__ = ("_ids", "_known", "_turn")
 
-    def __init__(self) -> None:
-        self._turn = ""
-        self.begin(None)
-
-    def begin(self, turn_id: str | None) -> None:
-        """Forget all calls; ids of ours are made from the id of the turn, if it is given."""
-        self._turn = self._turn if turn_id is None else turn_id.removeprefix("turn_")
+    def __init__(self, turn_id: str) -> None:
+        self._turn = turn_id.removeprefix("turn_")
         self._ids: set[str] = set()
         self._known: dict[int, _ToolCall] = {}
 

@@ -49,6 +49,9 @@ _MAX_SHOWN = 100
 """Maximum number of malformed frames of an answer whose text is reported; scrubbing takes time."""
 
 
+_NO_COUNTS: Counts = {}
+
+
 class Reader(Generic[F]):
     """State of one answer: ended or failed.
 
@@ -72,7 +75,7 @@ class Reader(Generic[F]):
         self._skipped_count = 0
         self._call_count = 0
         """Number of tool calls so far; chunks number calls separately from other content."""
-        self._counts: Counts = {}
+        self._counts: Counts = _NO_COUNTS
         """Token counts of all frames so far."""
         self._reason: Reason | None = None
         """Finish reason so far; more of the answer may follow it."""

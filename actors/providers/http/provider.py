@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, cast
@@ -180,22 +180,30 @@ class HttpProvider(UpstreamProvider):
         format, large = self._format, is_large(call.parameters, call.messages)
         build = partial(format.build, call)
         opened = await self.send_request(build, large=large, connect_s=connect_s)
-        choose, ignored = partial(self._choose, opened), opened.request.ignored
-        answer = UpstreamAnswer(opened.body, choose, ignored, opened.record_failure, alive)
+        request = opened.request
+        # Not a partial of `opened`, which would keep the request until the end of the answer.
+        choose = partial(self._choose, opened.media_type, request.names, request.call_ids)
+        answer = UpstreamAnswer(opened.body, choose, request.ignored, opened.record_failure, alive)
         if opened.media_type not in (format.stream_type, DOCUMENT, *UNSPECIFIC):
             # Probably a page, so the call fails like one with another status.
             await answer.judge()
         return answer
 
-    def _choose(self, opened: OpenResponse, beginning: bytes, ended: bool) -> Decoder | None:
-        media_type, request = opened.media_type, opened.request
+    def _choose(
+        self,
+        media_type: str,
+        names: Mapping[str, str],
+        call_ids: frozenset[str],
+        beginning: bytes,
+        ended: bool,
+    ) -> Decoder | None:
         try:
             make = choose_decoder(self._format, media_type, beginning, ended=ended)
         except NotAnAnswer:
             raise not_an_answer(media_type, self.scrub) from None
         if make is None:
             return None
-        return client_calls(make(self.scrub), request.names, request.call_ids)
+        return client_calls(make(self.scrub), names, call_ids)
 
     async def send_request(
         self,

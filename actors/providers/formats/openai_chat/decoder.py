@@ -51,7 +51,8 @@ class _ChatFrames(Reader[Frame]):
     def __init__(self, scrub: Scrub = str) -> None:
         super().__init__(scrub)
         self._calls = ToolCalls()
-        self._opaque = OpaqueFields()
+        self._opaque: OpaqueFields | None = None
+        """None until one comes, because most answers have none."""
 
     def _read_frame(self, frame: Frame, data: bytes, chunks: list[Chunk]) -> None:
         if frame.error != NULL or frame.object == "error":
@@ -59,7 +60,7 @@ class _ChatFrames(Reader[Frame]):
         if frame.usage or frame.x_groq is not None or frame.timings:
             self._add_usage(chunks, frame.usage, (frame.x_groq or Groq()).usage, frame.timings)
         if frame.citations:
-            self._opaque.sources = frame.citations
+            self._collected().sources = frame.citations
         for choice in frame.choices or ():
             if choice.index == 0:
                 self._choice(choice, chunks)
@@ -79,16 +80,15 @@ class _ChatFrames(Reader[Frame]):
     def _delta(self, delta: Delta, logprobs: Raw, chunks: list[Chunk]) -> None:
         if reasoning := delta.reasoning_content or delta.reasoning:
             chunks.append(ReasoningChunk(reasoning))
-        opaque = self._opaque
         if (
             delta.reasoning_details
             or delta.thinking_blocks
             or delta.extra_content
             or delta.reasoning_opaque
         ):
-            opaque.add(delta)
-        if opaque.pending and (delta.content or delta.tool_calls):
-            chunks += opaque.take()
+            self._collected().add(delta)
+        if self._opaque is not None and (delta.content or delta.tool_calls):
+            chunks += self._opaque.take()
         if delta.content:
             text = None if logprobs == NULL else one_line(logprobs)
             if isinstance(delta.content, str):
@@ -101,7 +101,7 @@ class _ChatFrames(Reader[Frame]):
             chunks.extend(self._tool_calls(delta))
             self._call_count = max(self._call_count, self._calls.count, 1)
         if delta.annotations:
-            chunks += opaque.citations(delta.annotations)
+            chunks += self._collected().citations(delta.annotations)
 
     def _add_usage(self, chunks: list[Chunk], *usage: UsageFields) -> None:
         if self._count(*usage):
@@ -129,7 +129,11 @@ class _ChatFrames(Reader[Frame]):
         return ToolCallChunk(number, call.id or None, name, text, "custom", call_extras(call))
 
     def _held_back(self) -> Iterator[Chunk]:
-        return self._opaque.end()
+        return iter(()) if self._opaque is None else self._opaque.end()
+
+    def _collected(self) -> OpaqueFields:
+        self._opaque = self._opaque or OpaqueFields()
+        return self._opaque
 
 
 def _part_chunks(parts: list[Part], logprobs: str | None) -> Iterator[Chunk]:

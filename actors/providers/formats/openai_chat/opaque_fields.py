@@ -24,11 +24,10 @@ _PLACE = ("type", "index", "id")
 class OpaqueFields:
     """The state of one answer's reasoning until the text or call that it led to."""
 
-    __slots__ = ("_cited", "_lists", "_others", "pending", "sources")
+    __slots__ = ("_cited", "_lists", "_others", "_pending", "sources")
 
     def __init__(self) -> None:
-        self.pending = False
-        """True if `take` would return a chunk."""
+        self._pending = False
         self._lists: dict[str, Objects] = {}
         self._others: Extras = {}
         self._cited: set[AnnotationChunk] = set()
@@ -39,18 +38,18 @@ class OpaqueFields:
         """Collect the fields of a delta."""
         for name, entries in ((DETAILS, delta.reasoning_details), (SIGNED, delta.thinking_blocks)):
             for entry in entries or ():
-                self.pending = True
+                self._pending = True
                 _grow(self._lists.setdefault(name, []), entry)
         for name in ("extra_content", "reasoning_opaque"):
             if value := getattr(delta, name):
-                self.pending = True
+                self._pending = True
                 self._others[name] = value
 
     def take(self) -> Iterator[Chunk]:
         """Yield the chunk for what was collected, and forget it."""
-        if self.pending:
+        if self._pending:
             yield _state_chunk({**self._lists, **self._others})
-        self._lists, self._others, self.pending = {}, {}, False
+        self._lists, self._others, self._pending = {}, {}, False
 
     def end(self) -> Iterator[Chunk]:
         """Yield the chunks for what is left when the answer ends."""
