@@ -218,25 +218,25 @@ async def test_large_body_delays_no_neighbour_and_needs_bounded_memory(
 @pytest.mark.alone
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 async def test_compressed_bodies_stay_within_the_budget_and_delay_no_neighbour(
-    coding: str, server: Server
+    coding: str, new_server: Server
 ) -> None:
     """Each is a few KB that become `LARGE_MB`: one alone, then many at once."""
     encode = gzip.compress if coding == "gzip" else zstd.compress
     body, statuses = encode(large_body("many_messages")), list[int]()
 
     async def post() -> None:
-        async with calling(server.port) as call:
+        async with calling(new_server.port) as call:
             headers = (("Content-Encoding", coding),)
             await call.request("POST", "/v1/chat/completions", body, headers)
             statuses.append(await call.head())
             await call.read_all()
 
-    before = resident_bytes(server)
-    assert await longest_delay_s(server, post) <= MORE_S
+    before = resident_bytes(new_server)
+    assert await longest_delay_s(new_server, post) <= MORE_S
     async with trio.open_nursery() as nursery:
         for _ in range(BODIES):
             nursery.start_soon(post)
-    grown = peak_bytes(server) - before
+    grown = peak_bytes(new_server) - before
     assert len(body) < 100_000
     assert (statuses[0], set(statuses)) == (200, {200, 503})
     # Pieces are counted, but not the joined copies of the bodies that are being parsed.
