@@ -74,6 +74,8 @@ class Breakers(RuleBasedStateMachine):
         self.has_probe = False
         self.in_a_row = 0
         """Number of failures since the last success."""
+        self.running: list[Attempt] = []
+        """Attempts of this era without content or end, oldest first."""
 
     def status(self) -> BreakerStatus:
         return self.breaker.status(self.now)
@@ -89,13 +91,20 @@ class Breakers(RuleBasedStateMachine):
     def open(self) -> None:
         self.reason, self.open_until = "failures", self.now + self.cooldown()
         self.probe_at = self.now + PROBE_EVERY_S
-        self.era, self.has_probe = self.era + 1, False
+        self.begin_era()
         self.openings += 1
 
     def close(self) -> None:
-        self.reason, self.has_probe = None, False
-        self.era += 1
+        self.reason = None
+        self.begin_era()
         self.openings, self.outcomes, self.in_a_row = 0, [], 0
+
+    def begin_era(self) -> None:
+        self.era, self.has_probe, self.running = self.era + 1, False, []
+
+    def stop_running(self, attempt: Attempt) -> None:
+        if attempt in self.running:
+            self.running.remove(attempt)
 
     @rule(seconds=STEPS)
     def pass_time(self, seconds: float) -> None:
@@ -122,6 +131,7 @@ class Breakers(RuleBasedStateMachine):
             self.has_probe, self.probe_at = True, self.now + PROBE_EVERY_S
             if last_resort:
                 self.open_until = max(self.open_until, self.now + self.cooldown())
+        self.running.append(attempt)
         return attempt
 
     @rule(attempt=attempts)
@@ -134,6 +144,7 @@ class Breakers(RuleBasedStateMachine):
             if self.reason is not None:
                 self.close()
                 attempt.era = self.era
+            self.stop_running(attempt)
             self.outcomes.append(attempt.success)
             self.in_a_row = 0
 
@@ -142,6 +153,8 @@ class Breakers(RuleBasedStateMachine):
         attempt.permit.failed(self.now, call)
         if attempt.era != self.era:
             return attempt
+        older = self.running.index(attempt) if attempt in self.running else len(self.running)
+        self.stop_running(attempt)
         if attempt.success in self.outcomes:
             self.outcomes.remove(attempt.success)
         is_new = str(call) not in self.recent()
@@ -152,20 +165,24 @@ class Breakers(RuleBasedStateMachine):
             self.has_probe = False
             if is_new and self.now >= self.open_until:
                 self.open()
-        elif self.fails_too_often():
+        elif self.fails_too_often(older):
             self.open()
         return attempt
 
-    def fails_too_often(self) -> bool:
+    def fails_too_often(self, older: int) -> bool:
+        """Return whether the failure opens the breaker; `older` calls may still succeed."""
         recent = self.recent()
         failures = sum(map(bool, recent))
-        if len(recent) >= self.minimum and failures / len(recent) >= self.share:
-            return True
-        return min(self.in_a_row, failures) >= 4 * self.minimum
+        row = min(self.in_a_row, failures)
+        by_share = len(recent) >= self.minimum and failures >= self.share * len(recent)
+        by_row = row >= 4 * self.minimum
+        certain = failures >= self.share * (len(recent) + older)
+        return (by_share or by_row) and (certain or (by_row and row >= older))
 
     @rule(attempt=consumes(attempts), target=ended)
     def retry(self, attempt: Attempt) -> Attempt:
         attempt.permit.retried()
+        self.stop_running(attempt)
         if attempt.era == self.era and attempt.success in self.outcomes:
             self.outcomes.remove(attempt.success)
         return attempt
@@ -183,6 +200,7 @@ class Breakers(RuleBasedStateMachine):
         before = self.status()
         attempt.permit.release()
         assert self.status() == before
+        self.stop_running(attempt)
         if attempt.is_probe and attempt.era == self.era:
             self.has_probe = False
         return attempt
@@ -192,7 +210,7 @@ class Breakers(RuleBasedStateMachine):
     def open_as_operator(self) -> None:
         self.breaker.open_as_operator()
         self.reason, self.open_until = "operator", math.inf
-        self.era, self.has_probe = self.era + 1, False
+        self.begin_era()
 
     @precondition(lambda self: self.has_operator)
     @rule()
