@@ -3,7 +3,7 @@
 - `anthropic`, `gemini`, `ollama`, `openai_chat`, `openai_responses`: one package per format
 - `base`: a format as a struct of its parts
 - `body_kind`: chooses the decoder of a body
-- `decoding`: base classes of the decoders
+- `reader`, `decoding`: base classes of the decoders: the state of an answer, and its frames
 - `conversion`, `parameters`: convert the messages and parameters of a call
 - `preparation`, `tool_history`, `tool_names`: make the tools and calls of any request usable
 - `answer_calls`: restores names of tools in answers

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from actors.providers.formats.base import RequestParts
-from actors.providers.formats.decoding import in_stream_failure
 from actors.providers.formats.lenient_fields import NULL, read_or_none
+from actors.providers.formats.reader import in_stream_failure
 from actors.providers.formats.token_usage import UsageFields, read_counts
 from actors.providers.redaction import Scrub
 from actors.turn.messages import UserMessage

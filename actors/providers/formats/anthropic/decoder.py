@@ -10,8 +10,9 @@ from actors.providers.formats.anthropic.fields import CALL_FIELDS, is_optional
 from actors.providers.formats.anthropic.request import translate
 from actors.providers.formats.anthropic.tools import NAMES
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, one_line, word
+from actors.providers.formats.reader import Reader
 from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk, ToolCallChunk

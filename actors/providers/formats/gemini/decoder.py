@@ -8,11 +8,12 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.gemini.contents import API
 from actors.providers.formats.gemini.grounding import citations
 from actors.providers.formats.gemini.request import NAMES, path_of, translate
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none, word
+from actors.providers.formats.reader import Reader
 from actors.providers.formats.token_usage import UsageFields
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (

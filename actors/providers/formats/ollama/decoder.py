@@ -6,9 +6,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, LineStream, Reader
+from actors.providers.formats.decoding import Document, LineStream
 from actors.providers.formats.lenient_fields import NULL, FrameType, Number, read_or_none, word
 from actors.providers.formats.ollama.request import translate
+from actors.providers.formats.reader import Reader
 from actors.providers.formats.token_usage import merged
 from actors.turn.chunks import Chunk, ReasoningChunk, TextChunk
 

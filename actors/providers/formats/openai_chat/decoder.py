@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from msgspec import Raw
 
 from actors.providers.formats.base import Format, FormatSpec
-from actors.providers.formats.decoding import Document, Reader, SseStream
+from actors.providers.formats.decoding import Document, SseStream
 from actors.providers.formats.finish_words import met_stop_sequence
 from actors.providers.formats.lenient_fields import NULL, one_line
 from actors.providers.formats.openai_chat.frames import (
@@ -26,6 +26,7 @@ from actors.providers.formats.openai_chat.opaque_fields import (
 )
 from actors.providers.formats.openai_chat.request import is_optional, refused_by, translate
 from actors.providers.formats.openai_chat.tool_calls import ToolCalls
+from actors.providers.formats.reader import Reader
 from actors.providers.formats.token_usage import UsageFields
 from actors.providers.formats.tool_names import OPENAI_NAMES
 from actors.providers.redaction import Scrub

@@ -10,7 +10,6 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from actors.providers.formats.citations import citation
-from actors.providers.formats.decoding import Reader
 from actors.providers.formats.finish_words import meaning_of
 from actors.providers.formats.lenient_fields import F, read_or_none
 from actors.providers.formats.openai_responses.emitted_texts import TextKind, TextPosition, Texts
@@ -24,6 +23,7 @@ from actors.providers.formats.openai_responses.frames import (
     Response,
     read_items,
 )
+from actors.providers.formats.reader import Reader
 from actors.providers.redaction import Scrub
 from actors.turn.chunks import (
     AnnotationChunk,
