@@ -163,8 +163,8 @@ class Limits(Section):
     code 1009), and of the stored history that is read for a request."""
     receive_bytes: Count = 256 * 1024 * 1024
     """Maximum bytes of bodies, messages and frames that all connections together are receiving, at
-    least twice `body_bytes`. If it is reached, the slowest large body gets 503 with `Retry-After`
-    (a WebSocket close code 1013)."""
+    least three times `body_bytes`. If it is reached, the slowest large body gets 503 with
+    `Retry-After` (a WebSocket close code 1013)."""
     write_stall_s: Seconds = 30.0
     """Seconds without progress of a write after which the client counts as disconnected."""
     reader_lag_bytes: Count = 256 * 1024
@@ -175,10 +175,11 @@ class Limits(Section):
 
     @model_validator(mode="after")
     def _check_receive_bytes(self) -> Self:
-        if self.receive_bytes < 2 * self.body_bytes:
+        # A compressed body counts twice, and large bodies have three quarters of the budget.
+        if self.receive_bytes < 3 * self.body_bytes:
             raise ValueError(
-                "receive_bytes is less than twice body_bytes, so large bodies would be refused;"
-                f" set it to at least {2 * self.body_bytes}"
+                "receive_bytes is less than three times body_bytes, so large bodies would be"
+                f" refused; set it to at least {3 * self.body_bytes}"
             )
         return self
 

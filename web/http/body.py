@@ -113,8 +113,10 @@ def _coding() -> str:
 
 
 async def _decompressed(body: bytes, coding: str) -> bytes:
-    """Return the body without its coding; it counts as received in both forms.
+    """Return the body without its coding; it counts as received in all its forms.
 
+    These are the compressed one, the text, and the values that are decoded from the text: a few
+    compressed KB become all three at once, while the text of others arrives over seconds.
     Raises 413, and `ApiError`: 400 if it is malformed, 503 if all bodies together are too large.
     """
     reception, limit = queue_of(request.scope).reception, request.max_content_length
@@ -125,7 +127,7 @@ async def _decompressed(body: bytes, coding: str) -> bytes:
             size += len(piece)
             if limit is not None and size > limit:
                 raise RequestEntityTooLarge
-            if not reception.resize(len(body) + size):
+            if not reception.resize(len(body) + 2 * size):
                 raise too_much_received()
             pieces.append(piece)
             await trio.lowlevel.checkpoint()

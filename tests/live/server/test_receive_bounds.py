@@ -239,7 +239,7 @@ async def test_compressed_bodies_stay_within_the_budget_and_delay_no_neighbour(
     grown = peak_bytes(new_server) - before
     assert len(body) < 100_000
     assert (statuses[0], set(statuses)) == (200, {200, 503})
-    # Pieces are counted, but not the joined copies of the bodies that are being parsed.
+    # Text and values are counted, but not the calls made of them and the requests to providers.
     assert grown < BUDGET * 1.2 + 2 * PEAK * LARGE_MB * MB, f"{grown / MB:.0f} MB"
 
 

@@ -84,7 +84,7 @@ async def test_slowest_body_gets_503_when_all_together_are_too_large(
 
 async def test_decompressed_body_counts_too(autojump_clock: MockClock) -> None:
     async with served() as (server, connect):
-        for size, answer in ((2 * MB, b"2097152"), (4 * MB, b"receive_limit"), (MB, b"1048576")):
+        for size, answer in ((MB, b"1048576"), (2 * MB, b"receive_limit"), (MB, b"1048576")):
             body = gzip.compress(bytes(size))
             head = b"POST /length HTTP/1.1\r\nHost: t\r\nContent-Encoding: gzip\r\n"
             stream = connect()
