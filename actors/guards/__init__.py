@@ -1,5 +1,11 @@
-"""Guards: checks that change or block an answer, one package each. None is built in yet.
+"""Guards: rules about what comes in and what goes out.
 
-A guard has a `GuardSpec` (`actors.guard`) with a line in `web.registry`. Imports `actors.guard`,
-`accumulator` and the vocabulary in `turn`; the actor that runs the chain is `actors.guard`.
+- `spec`: the vocabulary of output guards
+- `units`: words, lines and sentences, at whose ends checks of flowing text settle
+- `semantics`: what a text says, however it is worded
+- `checks/`: the output guards, one file each with its corpus beside it
+- `input/`: scores and sanitises what comes in
+- `boundaries`: marks around the system prompt
+
+The actor that runs output guards is `actors.guard`. Imports the vocabulary in `turn`.
 """
