@@ -13,7 +13,7 @@ import trio
 
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
-from actors.guard import GuardSpec
+from actors.guard import Guards
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import EventBus
@@ -170,7 +170,7 @@ def make_dependencies(
     config: Config, store: Store, upstreams: Upstreams, bus: EventBus
 ) -> TurnDependencies:
     """Return the dependencies of turns."""
-    journal, guards = config.journal, registry.load(registry.GUARDS, GuardSpec)
+    journal = config.journal
     checkpointer = Checkpointer(
         store.turns, flush_s=journal.flush_ms / 1000, flush_bytes=journal.flush_bytes
     )
@@ -184,7 +184,7 @@ def make_dependencies(
         finaliser=finaliser,
         bus=bus,
         now=time.time,
-        screens=lambda: tuple(guard.screen() for guard in guards),
+        guards=Guards(registry.guards(), scores_of=semantics.scores),
     )
 
 

@@ -5,8 +5,11 @@ them without a cycle. The type of each object is checked when it is loaded.
 """
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TypeVar
+
+from actors.guards.spec import GuardSpec
 
 T = TypeVar("T")
 
@@ -35,12 +38,18 @@ FORMATS: Sequence[str] = (
 """`actors.providers.formats.base.FormatSpec` objects."""
 
 GUARDS: Sequence[str] = ()
-"""`actors.guard.GuardSpec` objects, in the order of the chain."""
+"""`actors.guards.spec.GuardSpec` objects, in the order of the chain."""
 
 
 def load(entries: Sequence[str], kind: type[T]) -> list[T]:
     """Return the objects that the entries name. Raises `TypeError` if one is not a `kind`."""
     return [_load(entry, kind) for entry in entries]
+
+
+@cache
+def guards() -> Mapping[str, GuardSpec]:
+    """Return the output guards by name, in the order of the chain."""
+    return {guard.name: guard for guard in load(GUARDS, GuardSpec)}
 
 
 def _load(entry: str, kind: type[T]) -> T:

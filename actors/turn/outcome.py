@@ -48,6 +48,8 @@ class Reason(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_TRUNCATED = "upstream_truncated"
     GUARD_BLOCKED = "guard_blocked"
+    GUARD_REJECTED = "guard_rejected"
+    """A guard discarded the answer, and again each further one that it asked for."""
     STORE_UNAVAILABLE = "store_unavailable"
     OWNER_LOST = "owner_lost"
     INTERNAL_ERROR = "internal_error"
@@ -102,6 +104,7 @@ STATUS_OF: dict[Reason, Status] = {
     Reason.UPSTREAM_TIMEOUT: Status.FAILED,
     Reason.UPSTREAM_TRUNCATED: Status.FAILED,
     Reason.GUARD_BLOCKED: Status.FAILED,
+    Reason.GUARD_REJECTED: Status.FAILED,
     Reason.STORE_UNAVAILABLE: Status.FAILED,
     Reason.OWNER_LOST: Status.FAILED,
     Reason.INTERNAL_ERROR: Status.FAILED,

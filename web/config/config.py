@@ -7,9 +7,11 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from actors.turn.guard_plan import GuardPlan
 from actors.turn.outcome import Mode, Price
 from actors.turn.request import THINKING_S, Timeouts
 from web.config import sections
+from web.config.guard_settings import GuardSettings
 from web.config.model_settings import Model
 from web.config.provider_settings import Provider
 
@@ -30,6 +32,7 @@ class Config(sections.Section):
     breaker: sections.Breaker = sections.Breaker()
     journal: sections.Journal = sections.Journal()
     logs: sections.Logs = sections.Logs()
+    guards: GuardSettings = GuardSettings()
     providers: dict[str, Provider] = Field(default_factory=dict)
     """Providers by name; by default `simulated` alone, together with the model `sim`."""
     models: dict[str, Model] = Field(default_factory=dict)
@@ -73,6 +76,22 @@ class Config(sections.Section):
     def resume_window_of(self, model: Model | None) -> float:
         """Return the seconds that a lingering turn of this model waits for a client."""
         return (model and model.resume_window_s) or self.turns.resume_window_s
+
+    def guards_of(self, model: Model | None) -> GuardPlan:
+        """Return the guards of this model's turns."""
+        overrides = model.guards.model_dump(exclude_none=True) if model else {}
+        settings = self.guards.model_copy(update=overrides)
+        return GuardPlan(
+            check_input=settings.input,
+            guards=settings.output,
+            mode=settings.mode,
+            buffer_max_s=settings.buffer_max_ms / 1000,
+            retries=settings.retries,
+            neutral_text=settings.neutral_text,
+            keep_original=settings.keep_original,
+            personal_data=settings.personal_data,
+            boundaries=settings.boundaries,
+        )
 
     def price_of(self, model: Model | None) -> Price:
         """Return the price of the model's tokens. A route that is named directly is free."""
