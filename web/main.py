@@ -184,7 +184,7 @@ def make_dependencies(
         finaliser=finaliser,
         bus=bus,
         now=time.time,
-        guards=Guards(registry.guards(), scores_of=semantics.scores),
+        guards=Guards(registry.guards()),
     )
 
 

@@ -5,7 +5,6 @@ changes of the route and warnings pass at once. What is decided depends on the t
 pieces in which it arrives, but for text that `buffer_first` shows because its time is over.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable
 
@@ -17,6 +16,7 @@ from actors.guards.chain import AnyCheck, Examination, TurnChecks, examine
 from actors.guards.channel import Channel
 from actors.guards.scanner import OnFailure
 from actors.guards.spec import Action, GuardSpec, Scores
+from actors.guards.units import LONGEST, SENTENCE
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
 from actors.turn.events import Reasoning, Refusal, Text
@@ -27,7 +27,6 @@ FIRST_CHARS = 100
 """Characters after which the beginning of an answer is checked at the latest."""
 _LEAST_CHARS = 20
 """Fewest characters of a first sentence that is checked on its own."""
-_SENTENCE_END = re.compile(r"\n|[.!?…][^\w\s]*(?=\s)|[\u3002\uff01\uff1f]")
 _AT_ONCE = (events.Started, events.RouteChanged, events.Warning)
 _NO_LOGPROBS = events.Warning(
     "logprobs_left_out", "The logprobs are left out, because guards check the text."
@@ -98,6 +97,8 @@ class Gate:
         """The text that has passed, or will at the end."""
         self._is_open = self._mode is GuardMode.HOLD_BACK
         """True if text may pass; until then it is buffered."""
+        self._is_long = False
+        """True if the beginning ends with a whole sentence, however long."""
         self._has_content = False
         """True if anything but reasoning has passed, so that the answer cannot begin again."""
         self._has_other = False
@@ -145,9 +146,7 @@ class Gate:
         if self._mode is GuardMode.BUFFER_FIRST:
             self._written.append(text.delta)
             if not self._is_open:
-                end = _first_part(self._text.held())
-                if end is not None:
-                    self._open(end, passed)
+                self._open_if_due(passed)
 
     def _add_other(self, draft: Draft, passed: list[Draft]) -> None:
         match draft:
@@ -201,8 +200,22 @@ class Gate:
             self._release(passed)
         return passed
 
+    def _open_if_due(self, passed: list[Draft]) -> None:
+        text, most = self._text.held(), LONGEST if self._is_long else FIRST_CHARS
+        end = SENTENCE.first_end(text, _LEAST_CHARS, most)
+        if end == FIRST_CHARS and not self._is_long:
+            # What is wrong with the beginning of a sentence may be wrong with all of it.
+            found = examine(self._checks.streaming, text[:end], self._scores_of)
+            self._is_long = bool(found.rewritten)
+            end = SENTENCE.first_end(text, _LEAST_CHARS, LONGEST) if self._is_long else end
+        if end is not None:
+            self._open(end, passed)
+
     def _open(self, end: int, passed: list[Draft]) -> None:
         """Check the text up to `end`, which is the beginning of the answer, and let it pass."""
+        self._release(passed)  # what stands before the text
+        if self.stop is not None:
+            return
         self._is_open = True
         if not end:
             return
@@ -366,14 +379,6 @@ class Gate:
                 removed.setdefault(guard.name, (guard, []))[1].append(piece)
         for guard, pieces in removed.values():
             self._report(guard, "flow", "rewrite", len(pieces), "\n".join(pieces))
-
-
-def _first_part(text: str) -> int | None:
-    """Return the end of the beginning of an answer, or None if it has not arrived."""
-    found = _SENTENCE_END.search(text, _LEAST_CHARS - 1, FIRST_CHARS + 1)
-    if found is not None and found.end() <= FIRST_CHARS:
-        return found.end()
-    return FIRST_CHARS if len(text) > FIRST_CHARS else None
 
 
 def _with_text(drafts: list[Draft], text: str) -> list[Draft]:

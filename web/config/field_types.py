@@ -159,7 +159,7 @@ def _content(path: Path) -> str:
         return ""
 
 
-def _route(written: object) -> Route:
+def route_named(written: object) -> Route:
     if isinstance(written, Route):
         return written
     provider, slash, model = written.partition("/") if isinstance(written, str) else ("", "", "")
@@ -168,4 +168,4 @@ def _route(written: object) -> Route:
     return Route(provider, model)
 
 
-RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
+RouteName = Annotated[Route, PlainValidator(route_named), PlainSerializer(str)]

@@ -15,7 +15,7 @@ from pydantic import (
 from actors.turn.model_call import Capabilities, Route
 from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION
-from web.config.field_types import RouteName
+from web.config.field_types import RouteName, route_named
 from web.config.guard_settings import GuardOverrides
 from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 
@@ -77,7 +77,7 @@ class ModelRoute(Section):
     @classmethod
     def _may_be_a_name(cls, written: object) -> object:
         if isinstance(written, str | Route):
-            return {"route": _route(written)}
+            return {"route": route_named(written)}
         if isinstance(written, dict | ModelRoute):
             return written
         raise ValueError('must be "provider/upstream-model", or a table with that as its route')

@@ -132,8 +132,8 @@ class Numbering:
     def replaced(self, event: events.Replace) -> None:
         """Skip the numbers that frames of the replaced texts can have had.
 
-        So later frames have the same numbers if the journal is read again, with other texts. An event has
-        at most `_MOST_FRAMES` frames on average.
+        So later frames have the same numbers if the journal is read again, with other texts. An
+        event has at most `_MOST_FRAMES` frames on average.
         """
         self._next = max(self._next, _MOST_FRAMES * (event.position + 1))
 

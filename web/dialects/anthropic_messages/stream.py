@@ -80,7 +80,9 @@ class Messages(DialectStream):
             case events.Recovered(epoch):
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
-            case events.Replace():
+            case events.Replace(text):
+                if not self._begun:
+                    return self._show(self._blocks.feed(Text(text)))
                 self.numbering.replaced(event)
             case events.Retry() if self._begun:
                 self.discarded = True

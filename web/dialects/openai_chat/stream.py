@@ -70,7 +70,9 @@ class OpenAIChat(DialectStream):
             case events.Recovered(epoch):
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
-            case events.Replace():
+            case events.Replace(text):
+                if not self._role_sent:
+                    return self._role() + self._chunk({"content": text})
                 self.numbering.replaced(event)
             case events.Retry():
                 self.discarded = self._role_sent

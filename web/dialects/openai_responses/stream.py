@@ -116,6 +116,8 @@ class Responses(DialectStream):
         return self.numbering.comment("recovered, the tail of this answer was lost")
 
     def _replace(self, event: events.Replace) -> bytes:
+        if not self._builder.text:
+            return self._content(Text(event.text))
         self.numbering.replaced(event)
         self._builder.feed(event)
         self._replaced = True
@@ -126,6 +128,9 @@ class Responses(DialectStream):
         if self.discarded or self._builder.discards(event):
             self.discarded = True
             self._said = None
+            return b""
+        if self._replaced:
+            self._builder.feed(event)
             return b""
         return self._render_changes(self._builder.feed(event))
 
