@@ -342,7 +342,7 @@ async def test_held_text_is_neither_stored_nor_charged_at_a_cancel(
         nursery.start_soon(run_checked, harness, turn)
         await trio.sleep(1)
         turn.stop(Reason.CANCEL_REQUESTED)
-    assert harness.record.text == "Shown. "
+    assert harness.record.text == "Shown."
     assert harness.record.usage is not None
     (attempt,) = harness.record.steps[0].attempts
     whole = LearningEstimator().estimate("", "Shown. abcdefgh")

@@ -264,6 +264,8 @@ class MemoryStore:
         if self.winner is not None:
             return self.winner
         self.finals.append(record)
+        if record.rewrites_journal:
+            self.kept.pop(record.turn.id, None)
         if record.segment is not None:
             self._keep(record.segment)
         await trio.sleep(self.takes_s)
@@ -333,8 +335,10 @@ class RecordingObserver:
     troubles: list[BaseException] = field(default_factory=list)
     out_of_order: list[BaseException] = field(default_factory=list)
     crashes: list[BaseException] = field(default_factory=list)
+    published: list[LifecycleEvent] = field(default_factory=list)
 
     def publish(self, event: LifecycleEvent) -> None:
+        self.published.append(event)
         match event:
             case TurnEnded(record, stored, took_s):
                 assert took_s >= 0

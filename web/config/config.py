@@ -7,9 +7,11 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from actors.turn.guard_plan import GuardPlan
+from actors.guards.spec import Action
+from actors.turn.guard_plan import GuardMode, GuardPlan
 from actors.turn.outcome import Mode, Price
 from actors.turn.request import THINKING_S, Timeouts
+from web import registry
 from web.config import sections
 from web.config.guard_settings import GuardSettings
 from web.config.model_settings import Model
@@ -99,11 +101,24 @@ class Config(sections.Section):
 
     def notes(self) -> list[str]:
         """Return one line for each setting that is valid but probably a mistake."""
-        return [
+        notes = [
             f"[providers.{name}] {note}"
             for name, provider in self.providers.items()
             for note in provider.notes()
         ]
+        return [*notes, *self._guard_notes()]
+
+    def _guard_notes(self) -> Iterator[str]:
+        """Yield a note for each model whose text is shown before a guard that blocks sees it."""
+        known = registry.guards()
+        for name, model in self.models.items():
+            plan = self.guards_of(model)
+            blocking = [one for one in plan.guards if known[one].action is Action.BLOCK]
+            if blocking and plan.mode is GuardMode.BUFFER_FIRST:
+                yield (
+                    f"[models.{name}] {', '.join(blocking)} can block text only after it was shown,"
+                    " because guards.mode is buffer_first; use hold_back or buffer_all"
+                )
 
 
 def _given(overrides: sections.TimeoutSettings | sections.TimeoutOverrides) -> dict[str, float]:
