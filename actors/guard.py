@@ -23,9 +23,9 @@ from actors.ports import EventBus
 from actors.runtime.batch_channel import Receiver, Sender
 from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.events import Reasoning, Refusal, Text
-from actors.turn.guard_plan import Finding, GuardVerdict, Stage
 from actors.turn.lifecycle_events import GuardDecided, GuardFailed
 from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Finding, GuardVerdict, Stage
 from actors.turn.state import Clock, Turn
 
 LONG = 16 * 1024

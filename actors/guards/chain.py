@@ -95,7 +95,7 @@ class Examination(Struct, frozen=True):
     """The guards that rewrote it, each with the number of pieces."""
     stopped_by: GuardSpec | None = None
     directive: str | None = None
-    """What the model is told before it answers again; None if the guard blocks."""
+    """Instruction to the model for its next answer; None if the guard blocks."""
     failures: tuple[tuple[GuardSpec, Exception], ...] = ()
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from actors.guards.spec import GuardContext
-from actors.turn.guard_plan import GuardPlan
 from actors.turn.messages import (
     AssistantMessage,
     Message,
@@ -19,6 +18,7 @@ from actors.turn.messages import (
     text_of,
 )
 from actors.turn.model_call import ModelCall
+from actors.turn.outcome import GuardPlan
 
 _AGAIN = (
     "[Note from the server: your previous answer to this was discarded before anyone saw it. "

@@ -20,8 +20,7 @@ from actors.guards.units import LONGEST, SENTENCE
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
 from actors.turn.events import Reasoning, Refusal, Text
-from actors.turn.guard_plan import Finding, GuardMode, GuardPlan, Stage
-from actors.turn.outcome import Reason
+from actors.turn.outcome import Finding, GuardMode, GuardPlan, Reason, Stage
 
 FIRST_CHARS = 100
 """Characters after which the beginning of an answer is checked at the latest."""
@@ -38,7 +37,7 @@ class Stop(Struct, frozen=True):
 
     guard: GuardSpec
     directive: str | None = None
-    """What the model is told before it answers again; None if the turn ends for `reason`."""
+    """Instruction to the model for its next answer; None if the turn ends for `reason`."""
     reason: Reason = Reason.GUARD_BLOCKED
 
 
@@ -106,7 +105,7 @@ class Gate:
         self._is_replaced = False
         """True if nothing of the text counts as shown."""
         self._tail: list[Draft] = []
-        """What passes at the end, if the whole text is fine."""
+        """Drafts that pass at the end, if the whole text is fine."""
 
     @property
     def is_buffering(self) -> bool:
@@ -184,7 +183,7 @@ class Gate:
     def _append(self, entry: "_Run | Draft") -> None:
         last = self._queue[-1] if self._queue else None
         if isinstance(last, _Run) and last.channel is not self._text:
-            last.channel.end()  # reasoning goes on only after something else
+            last.channel.end()  # later reasoning is another text
         self._queue.append(entry)
 
     def _end_first_part(self, passed: list[Draft]) -> None:
@@ -204,7 +203,7 @@ class Gate:
         text, most = self._text.held(), LONGEST if self._is_long else FIRST_CHARS
         end = SENTENCE.first_end(text, _LEAST_CHARS, most)
         if end == FIRST_CHARS and not self._is_long:
-            # What is wrong with the beginning of a sentence may be wrong with all of it.
+            # If the beginning of a sentence is wrong, all of it may be.
             found = examine(self._checks.streaming, text[:end], self._scores_of)
             self._is_long = bool(found.rewritten)
             end = SENTENCE.first_end(text, _LEAST_CHARS, LONGEST) if self._is_long else end
@@ -213,7 +212,7 @@ class Gate:
 
     def _open(self, end: int, passed: list[Draft]) -> None:
         """Check the text up to `end`, which is the beginning of the answer, and let it pass."""
-        self._release(passed)  # what stands before the text
+        self._release(passed)  # drafts before the text
         if self.stop is not None:
             return
         self._is_open = True

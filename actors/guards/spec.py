@@ -58,7 +58,7 @@ class Span(Struct, frozen=True, order=True):
 
 
 class Meaning(StrEnum):
-    """What a text can say, however it is worded; see `actors.guards.semantics`."""
+    """A meaning that a text can have, however it is worded; see `actors.guards.semantics`."""
 
     NARRATED_DELEGATION = "narrated_delegation"
     CAPABILITY_DENIAL = "capability_denial"
@@ -72,7 +72,7 @@ Scores = Mapping[Meaning, float]
 
 
 class GuardContext(Struct, frozen=True, kw_only=True):
-    """What the guards of a turn know besides its text."""
+    """The facts about a turn that its guards may use."""
 
     question: str = ""
     """Text of the newest message of the user."""

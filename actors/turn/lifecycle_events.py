@@ -5,7 +5,7 @@ The events of its answer are in `actors.turn.events`; clients read those from th
 
 from msgspec import Struct
 
-from actors.turn.guard_plan import GuardVerdict
+from actors.turn.outcome import GuardVerdict
 from actors.turn.store_records import FinalRecord, Stored
 
 

@@ -6,9 +6,8 @@ from msgspec import Struct
 
 from actors.ports import Provider
 from actors.turn.events import Warning
-from actors.turn.guard_plan import NO_GUARDS, GuardPlan, GuardVerdict
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
-from actors.turn.outcome import Mode, OnCut, Price
+from actors.turn.outcome import NO_GUARDS, GuardPlan, GuardVerdict, Mode, OnCut, Price
 from actors.turn.store_records import Authority, Principal
 
 DEFAULT_INSTRUCTION: Final = (

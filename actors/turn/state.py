@@ -14,9 +14,8 @@ from msgspec.structs import replace
 from actors.answer.builder import AnswerBuilder
 from actors.journal.journal import Journal
 from actors.turn.events import Started
-from actors.turn.guard_plan import GuardVerdict
 from actors.turn.model_call import ModelCall, Route
-from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
+from actors.turn.outcome import DisconnectStage, ErrorInfo, GuardVerdict, Mode, Reason
 from actors.turn.request import TurnRequest
 from actors.turn.step import Step
 from actors.turn.store_records import Authority, NewTurn, Stored
@@ -53,7 +52,7 @@ class Turn:
     steps: list[Step] = field(default_factory=list)
     """Model calls of the turn, in order."""
     verdicts: list[GuardVerdict] = field(default_factory=list)
-    """What guards decided, in order."""
+    """Decisions of guards, in order."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     cause: Cause | None = None
     final: trio.Event = field(default_factory=trio.Event)

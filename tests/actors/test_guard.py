@@ -11,10 +11,9 @@ from actors.journal.checkpointer import decode_events
 from actors.run_turn import run_turn
 from actors.turn import events
 from actors.turn.events import Ended, Replace, Text
-from actors.turn.guard_plan import GuardMode, GuardVerdict
 from actors.turn.lifecycle_events import GuardFailed
 from actors.turn.messages import UserMessage, text_of
-from actors.turn.outcome import Price, Reason, Status
+from actors.turn.outcome import GuardMode, GuardVerdict, Price, Reason, Status
 from actors.turn.state import Turn
 from tests.support.turn_fakes import (
     FOREVER,

@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from actors.guards.spec import Action
-from actors.turn.guard_plan import GuardMode, GuardPlan
-from actors.turn.outcome import Mode, Price
+from actors.turn.outcome import GuardMode, GuardPlan, Mode, Price
 from actors.turn.request import THINKING_S, Timeouts
 from web import registry
 from web.config import sections

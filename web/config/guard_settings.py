@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from actors.turn.guard_plan import NEUTRAL_TEXT, GuardMode
+from actors.turn.outcome import NEUTRAL_TEXT, GuardMode
 from web import registry
 from web.config.field_types import RouteName, Secret
 from web.config.sections import Count, Section
@@ -50,26 +50,26 @@ class GuardSettings(Section):
     """Guards: checks of what comes in and of what goes out. By default there are none."""
 
     input: bool = False
-    """Whether new messages of users and results of tools are scored for injected instructions.
+    """If true, new messages of users and results of tools are scored for injected instructions.
     Suspicious parts are removed, and a message with a score of 0.7 or more is refused (403)."""
     output: GuardNames = ()
     """Names of the guards that check answers, or `all`; `trouper guards list` lists them. Their
     order is fixed."""
     mode: GuardMode = GuardMode.HOLD_BACK
-    """What is held until it is checked: `buffer_first` the beginning of an answer, `hold_back`
-    what could still be part of something that a guard objects to, `buffer_all` all of it."""
+    """Text that is held until it is checked: the beginning of an answer (`buffer_first`), all that
+    could still be part of a match (`hold_back`), or all of it (`buffer_all`)."""
     buffer_max_ms: Count = 1500
     """Longest time, in milliseconds, for which `buffer_first` holds text."""
     retries: Retries = 2
-    """How often the model is asked again because a guard discarded its answer."""
+    """Number of times that the model is asked again because a guard discarded its answer."""
     neutral_text: str = NEUTRAL_TEXT
     """Text in the place of an answer that is withheld."""
     keep_original: bool = False
-    """Whether text that guards removed is stored with their verdicts, for audit."""
+    """If true, text that guards removed is stored with their verdicts, for audit."""
     personal_data: tuple[PersonalData, ...] = ("email", "phone", "iban", "card")
     """Kinds of personal data that the guard `personal_data` removes."""
     boundaries: bool = False
-    """Whether the system prompt is sent between marks, by which a copy of it is recognised."""
+    """If true, the system prompt is sent between marks, by which a copy of it is recognised."""
     boundary_secret: Secret | None = None
     """Secret from which the marks are made, needed for `boundaries`. It should stay the same, so
     that prompt caches of providers work."""

@@ -7,17 +7,16 @@ conversation for ever. Older ones are sanitised again, since clients send them a
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from actors.guards.input.scoring import InputScore, Level, sanitised, score
 from msgspec import Struct
 from msgspec.structs import replace
 
+from actors.guards.input.scoring import InputScore, Level, sanitised, score
 from actors.guards.rewriting import rewritten_call, rewritten_json
 from actors.runtime.offload import off_loop
 from actors.turn.events import Warning
-from actors.turn.guard_plan import Finding, GuardVerdict
 from actors.turn.messages import AssistantMessage, Message, ToolMessage, UserMessage, texts_of
 from actors.turn.model_call import ModelCall
-from actors.turn.outcome import ErrorInfo
+from actors.turn.outcome import ErrorInfo, Finding, GuardVerdict
 from actors.turn.request import TurnRequest
 from actors.turn.store_records import Authority
 from web.http.api_error import ApiError
@@ -29,7 +28,7 @@ _LONG = 4096
 
 
 class Checked(Struct, frozen=True):
-    """What was found in the texts of a request."""
+    """Findings in the texts of a request."""
 
     worst: float
     """Highest score of the new texts."""

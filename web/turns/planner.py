@@ -4,9 +4,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.attempts.attempt import join_paths
-from actors.turn.guard_plan import NO_GUARDS, GuardMode, GuardPlan
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
-from actors.turn.outcome import Mode, OnCut, Price
+from actors.turn.outcome import NO_GUARDS, GuardMode, GuardPlan, Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from actors.turn.store_records import Principal
 from web.config import Config, Model, ModelRoute, Simulated, formats

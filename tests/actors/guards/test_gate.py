@@ -30,8 +30,7 @@ from actors.guards.units import SENTENCE, WORD
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
 from actors.turn.events import Blocked, Reasoning, Replace, Text, ToolCallDelta
-from actors.turn.guard_plan import GuardMode, GuardPlan
-from actors.turn.outcome import Reason
+from actors.turn.outcome import GuardMode, GuardPlan, Reason
 from tests.support.sample_events import STARTED
 from tests.support.turn_fakes import a_guard
 
@@ -134,7 +133,7 @@ class Call:
 
     @property
     def result(self) -> tuple[object, ...]:
-        """What may not depend on the cuts: all but the pieces of the text."""
+        """Everything that must not depend on the cuts: all but the pieces of the text."""
         others = [one for one in self.passed if not isinstance(one, Text | Reasoning)]
         stop = self.gate.stop
         end = stop and (stop.guard.name, stop.directive, stop.reason)

@@ -24,8 +24,8 @@ answers = st.lists(answer_events | st.just(Text("shown secret")), max_size=10)
 def replaced(answer: list[AnyEvent]) -> list[AnyEvent]:
     """Return the journal of an answer with some text that a guard replaces at its end."""
     shown: list[AnyEvent] = [STARTED, Text("shown secret"), *answer]
-    last = [events.Replace(NEW, "guard", len(shown)), ended(Reason.CONTENT_FILTER)]
-    return [*shown, *last]
+    replacement = events.Replace(NEW, "guard", len(shown))
+    return [*shown, replacement, ended(Reason.CONTENT_FILTER)]
 
 
 def withdrawn(journal: list[AnyEvent]) -> list[AnyEvent]:
@@ -44,14 +44,16 @@ def ids(stream: bytes) -> list[str]:
 @given(answer=answers)
 def test_client_that_returns_gets_the_end_and_no_text(name: str, answer: list[AnyEvent]) -> None:
     journal = replaced(answer)
-    live = DIALECTS[name].stream({}, START).render(journal[:-2])
+    live = DIALECTS[name].stream({}, START).render(journal[:-1])
     whole = DIALECTS[name].stream({}, START).render(journal)
     for after in ids(live):
         again = DIALECTS[name].stream({}, parse_cursor(after, name))
         rest = again.render(withdrawn(journal))
         end = whole[len(live) :]
-        assert rest.endswith(end)
+        assert ids(rest)[-len(ids(end)) :] == ids(end)
         assert b"shown secret" not in rest
+        if name != "openai-responses":  # whose last event has the state of items without text
+            assert rest.endswith(end)
         if after == ids(live)[-1]:
             assert ids(rest) == ids(end)
 

@@ -83,7 +83,9 @@ class Messages(DialectStream):
             case events.Replace(text):
                 if not self._begun:
                     return self._show(self._blocks.feed(Text(text)))
+                frames = self._show(self._blocks.end())
                 self.numbering.replaced(event)
+                return frames
             case events.Retry() if self._begun:
                 self.discarded = True
                 self._plain = False

@@ -9,8 +9,8 @@ from actors.providers.formats.openai_responses.frames import API
 from actors.providers.formats.vendor_extensions import THINKING
 from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
-from actors.turn.guard_plan import NO_GUARDS
 from actors.turn.model_call import CHAT_PARAMETERS, JSON, ModelCall, Route
+from actors.turn.outcome import NO_GUARDS
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
 from web.dialects.openai_responses.items import is_ours
