@@ -1,6 +1,7 @@
 """Guards: rules about what comes in and what goes out.
 
 - `spec`: the vocabulary of output guards
+- `patterns`: regular expressions that take linear time
 - `units`: words, lines and sentences, at whose ends checks of flowing text settle
 - `semantics`: what a text says, however it is worded
 - `checks/`: the output guards, one file each with its corpus beside it
