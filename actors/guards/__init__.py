@@ -1,6 +1,7 @@
 """Guards: rules about what comes in and what goes out.
 
 - `spec`: the vocabulary of output guards
+- `patterns`: regular expressions that take linear time
 - `units`: words, lines and sentences, at whose ends checks of flowing text settle
 - `prose`: sentences without code and quotations, which guards leave alone
 - `semantics`: what a text says, however it is worded
