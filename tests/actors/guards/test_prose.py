@@ -53,7 +53,7 @@ def test_marks_of_inches_open_no_quotation() -> None:
 
 def test_quotation_without_an_end_reaches_to_the_end_of_its_paragraph() -> None:
     found, _ = sentences('He said "I am. You\nare.\n\nBehind.')
-    assert found[-1] == Sentence(26, "Behind.", True)
+    assert found[-1] == Sentence(25, "Behind.", True)
     assert {one.text.strip(MASKED) for one in found[1:-1]} == {""}
 
 
