@@ -6,6 +6,7 @@
 - `prose`: sentences without code and quotations, which guards leave alone
 - `remarks`: removal of a remark from a sentence that says something else too
 - `phrases`: patterns of phrases, written one a line
+- `requests`: requests of users that excuse what a guard would object to
 - `tool_kinds`: kinds of work that tools do
 - `semantics`: what a text says, however it is worded
 - `checks/`: the output guards, one file each with its corpus beside it

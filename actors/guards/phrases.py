@@ -10,11 +10,11 @@ _PART = re.compile(r"<(\w+)>")
 def lines(text: str, **parts: str) -> str:
     r"""Return the alternation of the lines of a text, with `<name>` replaced by that part.
 
-    Empty lines and lines that begin with `#` are left out. A phrase begins where a word does,
-    if it begins with an ASCII letter or with `(`: RE2's `\b` knows no other letters.
+    A phrase begins where a word does, if it begins with an ASCII letter or with `(`: RE2's `\b`
+    knows no other letters.
     """
     stripped = (line.strip() for line in text.splitlines())
-    phrases = [_begun(line) for line in stripped if line and not line.startswith("#")]
+    phrases = [_begun(line) for line in stripped if line]
     return f"(?:{_PART.sub(lambda found: parts[found[1]], '|'.join(phrases))})"
 
 
@@ -24,8 +24,5 @@ def phrases(text: str, **parts: str) -> Pattern:
 
 
 def _begun(phrase: str) -> str:
-    return (
-        rf"\b{phrase}"
-        if phrase[0].isascii() and (phrase[0].isalpha() or phrase[0] == "(")
-        else phrase
-    )
+    at_word = phrase[0] == "(" or (phrase[0].isascii() and phrase[0].isalpha())
+    return rf"\b{phrase}" if at_word else phrase

@@ -25,10 +25,11 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 """A joint behind which a part can be a sentence of its own."""
+_BEHIND_ADJUNCT = re.compile(r"\s*,?\s*")
 _ENDING = " \t\n\r.!?…)"
 _IDLE = phrases(
     r"""
-    sorry|apolog|unfortunately|note that|in mind|please|aware|remember|recommend|suggest|advi[cs]e
+    sorry|apolog|unfortunately|note that|in mind|please|aware|remember|recommend|suggest|advise\b
     (?:check|consult|verify|refer to|look up|visit|unable|outdated|out of date|changed since)\b
     (?:i|it) (?:can't|cannot|can not|do not|don't|won't|am not|may not|might not|have no)\b
     (?:may|might|could) (?:have changed|be different|not be)\b
@@ -61,6 +62,20 @@ def without_remark(sentence: str, begin: int, end: int) -> Span:
     if keeps_right:
         return opening(sentence, first, right)
     return Span(0, len(sentence.rstrip()))
+
+
+def without_adjunct(sentence: str, begin: int, end: int) -> Span:
+    """Return the span to remove for an adverbial part from `begin` to `end`, with its commas."""
+    first = _matched_end(_MARKER, sentence)
+    before = sentence[first:begin].rstrip()
+    behind = _BEHIND_ADJUNCT.match(sentence, end)
+    after = end if behind is None else behind.end()
+    if not before:
+        return opening(sentence, first, after)
+    left = first + len(before.rstrip(",( "))
+    is_enclosed = left < first + len(before)
+    closes = is_enclosed and sentence[end : end + 1] in (",", ")")
+    return Span(left, end + closes)
 
 
 def opening(sentence: str, begin: int, end: int) -> Span:
