@@ -16,6 +16,8 @@ MASKED = "\x1a"
 """Character in place of each one of inline code and quotations; it matches no word."""
 
 _FENCE = re.compile(r"\s*(?:[-*+>]\s+)?(`{3,}|~{3,})(.*)", re.DOTALL)
+_SPECIAL = re.compile(r"\s*(?:[-*+>]\s+)?(?:```|~~~)|\s*[>|]")
+"""Beginning of a line that can be something else than prose."""
 _ASIDE = re.compile(r"\s*[>|]")
 """Beginning of a line that quotes, or that is a row of a table."""
 _MARKER = re.compile(r"\s*(?:[-*+>]|\d+[.)])?\s*")
@@ -38,6 +40,7 @@ class Place(Struct, frozen=True):
 
 
 START = Place()
+_WITHIN_LINE = Place(begins_line=False)
 
 
 class Sentence(Struct, frozen=True):
@@ -53,20 +56,21 @@ def sentences(text: str, place: Place = START) -> tuple[list[Sentence], Place]:
     """Return the sentences of prose in a text at a place, and the place at its end."""
     found: list[Sentence] = []
     for begin, unit in SENTENCE.split(text):
-        lines = unit.count("\n")
-        fence = _fence_behind(unit, place)
-        is_aside = bool(
-            place.is_aside or place.fence or fence or (place.begins_line and _ASIDE.match(unit))
-        )
-        quotation = ""
-        if not is_aside:
-            plain, quotation = _masked(unit, place.quotation)
-            found.append(Sentence(begin, plain, place.begins_line))
-        begins_line = lines > 0 or (place.begins_line and _MARKER.fullmatch(unit) is not None)
-        # A quotation ends with its paragraph at the latest, in case its mark was no quotation's.
-        place = Place(
-            fence, quotation if lines < 2 else "", begins_line, is_aside and not begins_line
-        )
+        fence = place.fence
+        is_aside = place.is_aside or bool(fence)
+        if place.begins_line and _SPECIAL.match(unit) is not None:
+            fence = _fence_behind(unit, fence)
+            is_aside = is_aside or bool(fence) or _ASIDE.match(unit) is not None
+        ends_line = "\n" in unit or (place.begins_line and _MARKER.fullmatch(unit) is not None)
+        if is_aside:
+            place = Place(fence, "", ends_line, not ends_line)
+            continue
+        plain, quotation = _masked(unit, place.quotation)
+        found.append(Sentence(begin, plain, place.begins_line))
+        if quotation and unit.count("\n") < 2:
+            place = Place("", quotation, ends_line)
+        else:  # A quotation ends with its paragraph, in case its mark was no quotation's.
+            place = START if ends_line else _WITHIN_LINE
     return found, place
 
 
@@ -93,19 +97,21 @@ def sentence_check(find: Callable[[str], list[Span]]) -> SpanCheck:
     return SpanCheck(settle=SENTENCE.settled, find=find, prose=True)
 
 
-def _fence_behind(unit: str, place: Place) -> str:
-    """Return the marker of the code block that is open behind the unit."""
-    line = _FENCE.match(unit) if place.begins_line else None
+def _fence_behind(unit: str, fence: str) -> str:
+    """Return the marker of the code block that is open behind a unit at the beginning of a line."""
+    line = _FENCE.match(unit)
     if line is None:
-        return place.fence
+        return fence
     marker, rest = line.groups()
-    if place.fence:
-        return "" if marker.startswith(place.fence) and not rest.strip() else place.fence
+    if fence:
+        return "" if marker.startswith(fence) and not rest.strip() else fence
     return "" if marker in rest else marker
 
 
 def _masked(text: str, quotation: str) -> tuple[str, str]:
     """Return the text with its code and quotations masked, and the mark of one that stays open."""
+    if not quotation and _OPENING.search(text) is None:
+        return _plain(text), ""
     parts: list[str] = []
     at = begin = 0
     while True:

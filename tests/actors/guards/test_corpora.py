@@ -20,16 +20,15 @@ from msgspec import Struct
 
 from actors.guards import checks
 from actors.guards.prose import START, sentences, spans, spans_of
+from actors.guards.semantics import scores
 from actors.guards.spec import (
     PASS,
     Action,
     Block,
     GuardContext,
     GuardSpec,
-    Meaning,
     Retry,
     Rewrite,
-    Scores,
     Span,
     SpanCheck,
     TextCheck,
@@ -63,10 +62,6 @@ def samples(name: str, kind: str) -> Iterator[Sample]:
 
 def all_samples(name: str) -> list[Sample]:
     return [*samples(name, "positives"), *samples(name, "negatives")]
-
-
-def scores(text: str) -> Scores:
-    return dict.fromkeys(Meaning, 0.0)
 
 
 def verdict(spec: GuardSpec, sample: Sample) -> Verdict:
