@@ -11,7 +11,7 @@ def lines(text: str, **parts: str) -> str:
     r"""Return the alternation of the lines of a text, with `<name>` replaced by that part.
 
     A phrase begins where a word does, if it begins with an ASCII letter or with `(`: RE2's `\b`
-    knows no other letters.
+    knows no other letters, so that words such as `écris` stand first in lines of their own.
     """
     stripped = (line.strip() for line in text.splitlines())
     phrases = [_begun(line) for line in stripped if line]

@@ -11,19 +11,22 @@ _VOICE = phrases(
     (?:stell dir vor|rollenspiel|tu so|spiel|spreche? wie)\b
     (?:schreib|verfass|erzähl|erfinde)\w*\b.*(?:geschichte|gedicht|lied|szene|dialog|brief|rede|mail)
     (?:imagine|fais semblant|joue le rôle|parle comme|incarne)\b
-    (?:écri|rédige|raconte|invente)\w*.*(?:histoire|poème|chanson|scène|dialogue|lettre|discours|mail)
-    (?:écri|rédige|donne)\w*.*(?:exemple|modèle)
+    (?:rédige|raconte|invente)\w*.*(?:histoire|poème|chanson|scène|dialogue|lettre|discours|mail)
+    écri\w*.*(?:histoire|poème|chanson|scène|dialogue|lettre|discours|mail|exemple)
+    (?:rédige|donne)\w*.*(?:exemple|modèle)
     (?:imagina|finge|haz de|actúa como|habla como)\b
     (?:escrib|redact|cuent|inventa)\w*.*(?:historia|cuento|poema|canción|escena|diálogo|carta|correo)
     """
 )
 _SAME_TEXT = phrases(
     r"""
-    (?:repeat|again|once more|same|copy|echo|quote|say|print|output|reproduce|paste|verbatim)\b
+    (?:repeat|again|once more|same (?:text|answer|thing|message|sentence)|copy|echo|quote|say)\b
+    (?:print|output|reproduce|paste|verbatim)\b
     (?:translat|rephras|paraphras|rewrit|reword|revis|updat|chang|modif|adjust|edit|correct|fix)
     (?:proofread|spell-?check|format|shorten|shorter|longer|expand|simplif|improv|polish|convert)
     (?:add|remove|replace|insert|delete|summari[sz]|improve|capitali[sz]|punctuat|complete|full)
-    (?:wiederhol|nochmal|noch einmal|gleich|übersetz|korrigier|änder|überarbeit|kürz|ergänz|ersetz)
+    (?:wiederhol|nochmal|noch einmal|gleich|korrigier|kürz|ergänz|ersetz)
+    übersetz|änder|überarbeit
     (?:formatier|verbesser|umformulier|sag|zitier|schreib\w* .*um\b)
     (?:répèt|répét|encore|même|tradui|corrig|modifi|reformul|raccourci|remplac|ajout|supprim|cite)
     (?:repit|repet|otra vez|de nuevo|mism|traduc|corrig|corrij|modific|reescrib|acort|reemplaz|añad)

@@ -122,7 +122,7 @@ def embedding(values: Sequence[float]) -> Vector:
 
 
 def passages(text: str) -> list[str]:
-    """Return the sentences of prose that are scored: those at both ends of a long text."""
+    """Return the sentences that are scored: no questions, and of a long text those at its ends."""
     prose = sentences(text if len(text) <= 2 * EDGE else text[:EDGE])[0]
     if len(text) > 2 * EDGE:
         cut = len(text) - EDGE
@@ -130,7 +130,7 @@ def passages(text: str) -> list[str]:
         fence = "```" if fences % 2 else ""
         prose += sentences(text[cut:], Place(fence, begins_line=False))[0]
     plain = (one.text.replace(MASKED, " ").strip()[:_LONGEST] for one in prose)
-    return [one for one in plain if one]
+    return [one for one in plain if one and not one.endswith(("?", "\uff1f"))]
 
 
 class _LazyScores(Mapping[Meaning, float]):

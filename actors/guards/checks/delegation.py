@@ -94,7 +94,7 @@ _PLANS = r"""
 (?:i'll|i will|we'll|we will|let me|i'm going to)<adv> (?:pass|escalate|have)\b<gap>\b<agent>
 ich (?:werde|delegiere|übergebe|beauftrage|starte)\b<gap> <agent_de>
 je (?:vais|délègue|confie|transmets)\b<gap> <agent_fr>
-(?:voy a|delego|encargo|delegaré)\b<gap> <agent_es>
+(?:voy a|delego|encargo|delegaré) <gap> <agent_es>
 """
 _CLAIMED = phrases(_CLAIMS, **_PARTS)
 _CLAIMED_OR_PLANNED = phrases(_CLAIMS + _PLANS, **_PARTS)
@@ -108,7 +108,8 @@ _TOPIC = phrases(
     r"""
     (?:what|how|why|explain|describe|write|draft|story|example|pretend)\b.*(?:agent|deleg)
     (?:was|wie|warum|erklär\w*|beschreib\w*|schreib\w*)\b.*(?:agent|deleg)
-    (?:comment|pourquoi|expliqu\w*|écri\w*)\b.*(?:agent|délég)
+    (?:comment|pourquoi|expliqu\w*)\b.*(?:agent|délég)
+    écri\w*.*(?:agent|délég)
     (?:cómo|qué|explica\w*|escrib\w*)\b.*(?:agent|deleg)
     """
 )

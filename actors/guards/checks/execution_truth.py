@@ -21,9 +21,8 @@ from actors.guards.spec import (
 )
 from actors.guards.tool_kinds import ToolKind, could, may
 
-_DID = (
-    r"i(?:'ve| have)?(?: just| now| already| also| successfully| gone ahead and| went ahead and)*"
-)
+_ADVERBS = r"(?: just| now| already| also| successfully| gone ahead and| went ahead and)*"
+_DID = {"did": rf"i(?:'ve| have)?{_ADVERBS}", "have": rf"i(?:'ve| have){_ADVERBS}"}
 _CLAIMS = {
     ToolKind.WEB: r"""
         <did> (?:searched|browsed|googled|checked|looked|scoured)\b.*\b(?:web|internet|online|google|news sites?)\b
@@ -31,28 +30,28 @@ _CLAIMS = {
         my (?:web |internet |online )?search (?:returned|found|shows|showed|turned up|revealed)\b
         (?:according to|based on) (?:my|the) (?:web|internet|online) search\b
         ich habe\b.*\b(?:im internet|im web|online|im netz)\b.*(?:gesucht|nachgesehen|recherchiert|geprüft|nachgeschaut)
-        j'ai\b.*(?:cherché|recherché|consulté|vérifié)\b.*(?:internet|en ligne|sur le web)
+        j'ai\b.*(?:cherché|recherché|consulté|vérifié).*(?:internet|en ligne|sur le web)
         he (?:buscado|consultado|mirado)\b.*(?:internet|en línea|en la web)
         """,
     ToolKind.CODE: r"""
-        <did> (?:ran|run|executed|tested|compiled|benchmarked|deployed|rerun|re-ran)\b (?:\w+ ){0,3}(?:code|scripts?|tests?|programs?|commands?|quer(?:y|ies)|snippet|notebook|build|test suite|suite|benchmarks?|functions?|app)\b
-        <did> (?:run|ran|executed|tested) (?:it|this|that) (?:on|in|locally|against|with)\b
+        (?:<did> (?:ran|executed|tested|compiled|benchmarked|deployed|re-ran)|<have> (?:run|rerun))\b (?:\w+ ){0,3}(?:code|scripts?|tests?|programs?|commands?|quer(?:y|ies)|snippet|notebook|build|test suite|suite|benchmarks?|functions?|app)\b
+        (?:<did> (?:ran|executed|tested)|<have> run) (?:it|this|that) (?:on|in|locally|against|with)\b
         when i (?:ran|executed|tested) (?:the|your|this|it)\b
         ich habe\b.*\b(?:code|skript|tests?|programm|befehl)\b.*(?:ausgeführt|getestet|laufen lassen|kompiliert)
-        j'ai (?:exécuté|lancé|testé|compilé)\b.*(?:code|script|tests|programme|commande)
+        j'ai (?:exécuté|lancé|testé|compilé).*(?:code|script|tests|programme|commande)
         he (?:ejecutado|probado|compilado|lanzado)\b.*(?:código|script|pruebas|programa|comando)
         """,
     ToolKind.FILES: r"""
         <did> (?:saved|stored|uploaded|exported|written|wrote)\b.*\b(?:to|in|on|onto) (?:your|the) (?:[\w-]+ )?(?:desktop|disk|drive|folder|directory|computer|downloads|repository|repo|server|workspace)\b
         ich habe\b.*\b(?:auf|in) (?:deine[nmr]?|ihre[nmr]?|de[nmr]|die|das) (?:[\pL-]+ )?(?:desktop|festplatte|ordner|verzeichnis|computer|server)\b.*(?:gespeichert|abgelegt|hochgeladen|geschrieben)
-        j'ai (?:enregistré|sauvegardé|téléversé)\b.*(?:bureau|disque|dossier|répertoire|ordinateur|serveur)
+        j'ai (?:enregistré|sauvegardé|téléversé).*(?:bureau|disque|dossier|répertoire|ordinateur|serveur)
         he (?:guardado|subido|exportado)\b.*(?:escritorio|disco|carpeta|directorio|ordenador|servidor)
         """,
     ToolKind.MESSAGES: r"""
         <did> (?:sent|forwarded|e-?mailed|posted)\b (?:\w+ ){0,5}(?:e-?mails?|messages?|mail|sms|invitations?|invites?|notifications?|slack|newsletter)\b
         <did> (?:e-?mailed|notified|messaged|texted|pinged) (?:him|her|them|your|the|everyone|all)\b
         ich habe\b.*\b(?:e-?mail|mail|nachricht|einladung|sms)\w*\b.*(?:gesendet|geschickt|verschickt|weitergeleitet|abgeschickt)
-        j'ai (?:envoyé|transféré|posté)\b.*(?:e-?mail|mail|courriel|message|invitation)
+        j'ai (?:envoyé|transféré|posté).*(?:e-?mail|mail|courriel|message|invitation)
         he (?:enviado|reenviado|mandado)\b.*(?:correo|e-?mail|mensaje|invitación)
         """,
     ToolKind.CALENDAR: r"""
@@ -60,7 +59,7 @@ _CLAIMS = {
         <did> (?:set|set up|created) (?:an?|the|your) (?:\w+ )?(?:reminder|alarm|timer|calendar event|calendar entry|cron job|recurring \w+)\b
         <did> (?:added|put|entered)\b.*\b(?:to|in|into|on) your calendar\b
         ich habe\b.*\b(?:termin|erinnerung|wecker|kalender\w*|besprechung|flug|tisch|zimmer)\b.*(?:eingetragen|gestellt|eingerichtet|gebucht|vereinbart|angelegt|reserviert|verschoben)
-        j'ai (?:planifié|réservé|programmé|ajouté)\b.*(?:réunion|rendez-vous|rappel|calendrier|agenda|vol|table|chambre)
+        j'ai (?:planifié|réservé|programmé|ajouté).*(?:réunion|rendez-vous|rappel|calendrier|agenda|vol|table|chambre)
         he (?:programado|reservado|agendado|añadido|creado)\b.*(?:reunión|cita|recordatorio|calendario|agenda|vuelo|mesa|alarma)
         """,
     ToolKind.DATABASE: r"""
@@ -102,8 +101,8 @@ _WORK = {
         (?:databases?|crm|datenbank|base de données|base de datos)\b
         """,
 }
-_CLAIMED = {kind: phrases(claims, did=_DID) for kind, claims in _CLAIMS.items()}
-_CLAIMED_OF_FILES = phrases(_CLAIMS[ToolKind.FILES] + _FILE_CLAIM, did=_DID)
+_CLAIMED = {kind: phrases(claims, **_DID) for kind, claims in _CLAIMS.items()}
+_CLAIMED_OF_FILES = phrases(_CLAIMS[ToolKind.FILES] + _FILE_CLAIM, **_DID)
 _DENIED = {
     kind: phrases(
         "<cannot>(?: [\\w'-]+){0,5}? <work>\n(?:<other>)<work>",

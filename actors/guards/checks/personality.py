@@ -95,7 +95,8 @@ _ABOUT_THE_MODEL = phrases(
     (?:do|can|did|could) you (?:\w+ )?(?:have|feel|experience|dream|think|suffer|sleep|eat|love|get)\b
     (?:how (?:are|do) you (?:feel|doing)|your (?:feelings|nature|consciousness))
     (?:bist du|sind sie|was bist|wer bist|was sind|wer sind|hast du|haben sie|fühlst|kannst du fühlen)\b
-    (?:es-tu|êtes-vous|qui es|qui êtes|qu'es-tu|qu'êtes|as-tu|avez-vous|ressens)
+    êtes-vous
+    (?:es-tu|qui es|qui êtes|qu'es-tu|qu'êtes|as-tu|avez-vous|ressens)
     (?:eres|quién|qué eres|qué es usted|tienes|sientes|puedes sentir)\b
     """
 )
