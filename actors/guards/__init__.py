@@ -3,6 +3,11 @@
 - `spec`: the vocabulary of output guards
 - `patterns`: regular expressions that take linear time
 - `units`: words, lines and sentences, at whose ends checks of flowing text settle
+- `prose`: sentences without code and quotations, which guards leave alone
+- `remarks`: removal of a remark from a sentence that says something else too
+- `phrases`: patterns of phrases, written one a line
+- `requests`: requests of users that excuse what a guard would object to
+- `tool_kinds`: kinds of work that tools do
 - `semantics`: what a text says, however it is worded
 - `checks/`: the output guards, one file each with its corpus beside it
 - `input/`: scores and sanitises what comes in
