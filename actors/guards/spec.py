@@ -100,6 +100,9 @@ class SpanCheck(Struct, frozen=True, kw_only=True):
     find: Callable[[str], list[Span]]
     """Returns the spans in settled text, in order and without overlaps. The result for the whole
     of a text must be that for its settled parts one by one, however the text was cut."""
+    prose: bool = False
+    """True if `find` is given the sentences of prose one by one, without code blocks, and with
+    quotations masked; see `actors.guards.prose`. The text then settles in sentences."""
     everywhere: bool = False
     """True if reasoning and refusals are checked like visible text."""
 
