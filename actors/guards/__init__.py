@@ -3,6 +3,7 @@
 - `spec`: the vocabulary of output guards
 - `patterns`: regular expressions that take linear time
 - `units`: words, lines and sentences, at whose ends checks of flowing text settle
+- `flow`: gaps between words, at which text can be cut
 - `prose`: sentences without code and quotations, which guards leave alone
 - `semantics`: what a text says, however it is worded
 - `checks/`: the output guards, one file each with its corpus beside it
