@@ -88,6 +88,12 @@ class GuardContext(Struct, frozen=True, kw_only=True):
     """Names of the tools that have run since the newest message of the user."""
     personal_data: frozenset[str] = frozenset()
     """Kinds of personal data to remove; see `actors.guards.checks.personal_data`."""
+    boundary_secret: bytes = b""
+    """Secret of the marks around the system prompt, or empty; see `actors.guards.boundaries`."""
+
+    def __repr__(self) -> str:
+        """Leave out what belongs in no log: texts of the conversation and the secret."""
+        return f"GuardContext(model={self.model!r})"
 
 
 class SpanCheck(Struct, frozen=True, kw_only=True):
