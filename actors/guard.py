@@ -15,9 +15,11 @@ import trio
 from msgspec.structs import replace
 
 from actors.accumulator import Draft
+from actors.guards.boundaries import wrap
 from actors.guards.chain import Examination, TurnChecks, examine, make_checks
 from actors.guards.context import asked_again, context_of
 from actors.guards.gate import Gate
+from actors.guards.rewriting import with_system
 from actors.guards.spec import GuardSpec, Scores
 from actors.ports import EventBus
 from actors.runtime.batch_channel import Receiver, Sender
@@ -46,6 +48,8 @@ class Guards:
     """Computes the semantic scores of a text."""
     embedded_scores: Callable[[str], Awaitable[Scores | None]] | None = None
     """Computes them by the embeddings of a provider; None if that fails."""
+    boundary_secret: bytes = b""
+    """Secret of the marks around system prompts."""
     threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
 
 
@@ -75,6 +79,13 @@ class Guard:
         assert self._gate is not None  # noqa: S101
         return self._gate
 
+    def first_call(self) -> ModelCall:
+        """Return the turn's model call, with marks around its system prompt if it wants them."""
+        request, secret = self._turn.request, self._guards.boundary_secret
+        if not request.guards.boundaries or not secret:
+            return request.call
+        return with_system(request.call, partial(wrap, secret))
+
     async def prepare(self) -> None:
         """Make the checks of the turn, in a thread if its messages are long."""
         call = self._turn.request.call
@@ -83,15 +94,17 @@ class Guard:
 
     def _make_checks(self) -> TurnChecks:
         request = self._turn.request
-        context = context_of(request.model, request.call, request.guards)
+        secret = self._guards.boundary_secret
+        context = context_of(request.model, request.call, request.guards, secret)
         specs = self._guards.specs
         return make_checks(request.guards.guards, specs, context, self._on_failure)
 
-    def begin_call(self) -> None:
-        """Begin the next model call."""
+    def begin_call(self) -> Gate:
+        """Begin the next model call and return its gate."""
         plan = replace(self._turn.request.guards, retries=self._retries)
         scores_of = self._guards.scores_of
         self._gate = Gate(plan, self._checks, scores_of, self._report, self._on_failure)
+        return self._gate
 
     def next_call(self) -> ModelCall | None:
         """End the model call; return the next one if a guard discarded its answer."""
@@ -104,13 +117,12 @@ class Guard:
             return None
         self._retries -= 1
         self._turn.steps[-1].reject(f"{stop.guard.name}: {stop.directive}")
-        return asked_again(self._turn.request.call, stop.directive)
+        return asked_again(self.first_call(), stop.directive)
 
     def end_call(self) -> None:
         """Record what was withheld in the current model call; does nothing without one."""
         gate, self._gate = self._gate, None
         if gate is not None:
-            gate.report_removed()
             self._turn.steps[-1].withheld = gate.withheld
 
     async def step(self, drafts: list[Draft]) -> list[Draft]:
@@ -152,9 +164,21 @@ class Guard:
             count=count,
             original=text if keep else None,
         )
-        turn.verdicts.append(verdict)
+        self._record(verdict)
         if finding != "pass":
             self._bus.publish(GuardDecided(turn.id, replace(verdict, original=None)))
+
+    def _record(self, verdict: GuardVerdict) -> None:
+        """Add a verdict, or count one more piece if a guard rewrites text of a call again."""
+        recorded = self._turn.verdicts
+        for place, old in enumerate(recorded if verdict.verdict == "rewrite" else ()):
+            if (old.guard, old.stage, old.step) == (verdict.guard, verdict.stage, verdict.step):
+                texts = [text for text in (old.original, verdict.original) if text is not None]
+                recorded[place] = replace(
+                    old, count=old.count + verdict.count, original="\n".join(texts) or None
+                )
+                return
+        recorded.append(verdict)
 
     def _on_failure(self, guard: GuardSpec, error: Exception) -> None:
         if guard.name not in self._failed:

@@ -90,7 +90,7 @@ def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException 
 class Pipeline:
     """The actors of one model call but for the persister, and the channels between them."""
 
-    __slots__ = ("_accumulator", "_chunks", "_drafts", "_events", "_guard", "_streamer")
+    __slots__ = ("_accumulator", "_chunks", "_drafts", "_events", "_gate", "_guard", "_streamer")
 
     def __init__(
         self, turn: Turn, call: ModelCall, upstreams: Upstreams, guard: Guard | None
@@ -101,8 +101,7 @@ class Pipeline:
         self._accumulator = Accumulator(turn.request.max_answer_bytes, turn.id)
         self._guard = guard
         self._events: BatchChannel[Draft] = BatchChannel()
-        if guard is not None:
-            guard.begin_call()
+        self._gate = None if guard is None else guard.begin_call()
 
     def start(self, nursery: trio.Nursery, turn: Turn) -> Receiver[Draft]:
         """Start the actors and return the events for the persister."""
@@ -127,9 +126,9 @@ class Pipeline:
         return self._accumulator.full
 
     def _guarded(self, drafts: list[Draft]) -> list[Draft]:
-        if self._guard is None:
+        gate = self._gate
+        if gate is None:
             return drafts
-        gate = self._guard.gate
         return [] if gate.stop else gate.feed(drafts)
 
 
@@ -150,7 +149,7 @@ class Production:
         self._turn = turn
         self._dependencies = dependencies
         self._guard: Guard | None = None
-        if turn.request.guards.guards:
+        if turn.request.guards.is_needed:
             self._guard = Guard(turn, dependencies.guards, dependencies.bus, dependencies.now)
         self._pipeline: Pipeline | None = None
         self._persister = Persister(turn)
@@ -172,7 +171,7 @@ class Production:
         turn, guard = self._turn, self._guard
         if guard is not None:
             await guard.prepare()
-        call: ModelCall | None = turn.request.call
+        call: ModelCall | None = guard.first_call() if guard else turn.request.call
         while call is not None:
             pipeline = Pipeline(turn, call, self._dependencies.upstreams, guard)
             self._pipeline = pipeline

@@ -14,6 +14,7 @@ import trio
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
 from actors.guard import Guards
+from actors.guards.semantics import scores
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import EventBus
@@ -184,8 +185,13 @@ def make_dependencies(
         finaliser=finaliser,
         bus=bus,
         now=time.time,
-        guards=Guards(registry.guards()),
+        guards=Guards(registry.guards(), scores, boundary_secret=_boundary_secret(config)),
     )
+
+
+def _boundary_secret(config: Config) -> bytes:
+    secret = config.guards.boundary_secret
+    return secret.value.get_secret_value().encode() if secret and secret.value else b""
 
 
 def service_tasks(

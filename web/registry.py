@@ -37,7 +37,25 @@ FORMATS: Sequence[str] = (
 )
 """`actors.providers.formats.base.FormatSpec` objects."""
 
-GUARDS: Sequence[str] = ()
+GUARDS: Sequence[str] = (
+    "actors.guards.checks.boundary_markers:GUARD",
+    "actors.guards.checks.delegation:GUARD",
+    "actors.guards.checks.current_events:GUARD",
+    "actors.guards.checks.personality:GUARD",
+    "actors.guards.checks.internal_jargon:GUARD",
+    "actors.guards.checks.non_repetition:GUARD",
+    "actors.guards.checks.execution_truth:GUARD",
+    "actors.guards.checks.narrated_delegation:GUARD",
+    "actors.guards.checks.false_completion:GUARD",
+    "actors.guards.checks.financial_claim:GUARD",
+    "actors.guards.checks.task_deferral:GUARD",
+    "actors.guards.checks.model_identity:GUARD",
+    "actors.guards.checks.literary_quote:GUARD",
+    "actors.guards.checks.low_value:GUARD",
+    "actors.guards.checks.empty_answer:GUARD",
+    "actors.guards.checks.user_echo:GUARD",
+    "actors.guards.checks.self_repetition:GUARD",
+)
 """`actors.guards.spec.GuardSpec` objects, in the order of the chain."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from actors.guards.prose import spans_of
 from actors.guards.scanner import ActiveCheck, OnFailure
 from actors.guards.spec import (
     Action,
@@ -55,8 +56,12 @@ class TurnChecks(Struct, frozen=True):
 
     @property
     def streaming(self) -> tuple[AnyCheck, ...]:
-        """The checks of the beginning of an answer, in the order of the chain."""
-        return tuple(one for one in self.all if one.guard.streaming)
+        """The checks of the beginning of an answer, in the order of the chain.
+
+        Those that block are among them, because they come too late after it was shown.
+        """
+        blocks = Action.BLOCK
+        return tuple(one for one in self.all if one.guard.streaming or one.guard.action is blocks)
 
 
 def make_checks(
@@ -132,7 +137,7 @@ def examine(
 def _verdict(one: AnyCheck, text: str, scores: Scores) -> tuple[Verdict, int]:
     if isinstance(one, ActiveTextCheck):
         return one.check.check(text, scores), 1
-    spans = one.check.find(text)
+    spans = spans_of(one.check, text)
     if not spans:
         return Pass(), 0
     match one.guard.action:

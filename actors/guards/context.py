@@ -26,7 +26,9 @@ _AGAIN = (
 )
 
 
-def context_of(model: str, call: ModelCall, plan: GuardPlan) -> GuardContext:
+def context_of(
+    model: str, call: ModelCall, plan: GuardPlan, boundary_secret: bytes = b""
+) -> GuardContext:
     """Return the context of the answer to this call."""
     messages = call.messages
     newest = _last(messages, UserMessage)
@@ -41,6 +43,7 @@ def context_of(model: str, call: ModelCall, plan: GuardPlan) -> GuardContext:
         tools=frozenset(_tool_names(call.parameters.get("tools"))),
         tools_run=frozenset(_tools_run(since)),
         personal_data=frozenset(plan.personal_data),
+        boundary_secret=boundary_secret,
     )
 
 

@@ -269,11 +269,21 @@ class Gate:
         as_written = channel is self._text and self._mode is GuardMode.BUFFER_FIRST
         upto = run.end if as_written else min(run.end, channel.limit)
         piece = channel.take(upto, as_written=as_written)
+        if channel.removed:
+            self._report_removed(channel)
         if piece:
             passed.append(run.kind(piece))
             if run.kind is Text:
                 self._shown.append(piece)
             self._has_content |= run.kind is not Reasoning
+
+    def _report_removed(self, channel: Channel) -> None:
+        removed: dict[str, tuple[GuardSpec, list[str]]] = {}
+        for guard, piece in channel.removed:
+            removed.setdefault(guard.name, (guard, []))[1].append(piece)
+        channel.removed.clear()
+        for guard, pieces in removed.values():
+            self._report(guard, "flow", "rewrite", len(pieces), "\n".join(pieces))
 
     def _stop_if_due(self, passed: list[Draft]) -> None:
         """End the call at the first span that demands it, unless something before it is held."""
@@ -281,7 +291,9 @@ class Gate:
             span = channel.stop
             if span is None or self.stop is not None:
                 continue
-            late = channel is self._text and self._mode is GuardMode.BUFFER_FIRST and self._is_open
+            late = channel is self._text and self._mode is GuardMode.BUFFER_FIRST
+            if late and not self._is_open:
+                continue  # the examination of the beginning decides
             known = channel.limit == span.begin
             waits = self._is_open and channel.released < span.begin
             if late or (known and not waits):
@@ -369,15 +381,6 @@ class Gate:
             passed += _with_text(self._tail, text)
             self._is_replaced = True
         return passed if finish is None else [*passed, finish]
-
-    def report_removed(self) -> None:
-        """Report the spans that were replaced as the text flowed; call it once, at the end."""
-        removed: dict[str, tuple[GuardSpec, list[str]]] = {}
-        for channel in self._channels:
-            for guard, piece in channel.removed:
-                removed.setdefault(guard.name, (guard, []))[1].append(piece)
-        for guard, pieces in removed.values():
-            self._report(guard, "flow", "rewrite", len(pieces), "\n".join(pieces))
 
 
 def _with_text(drafts: list[Draft], text: str) -> list[Draft]:

@@ -1,12 +1,12 @@
 """Rewriting: replaces whole texts of a call, wherever they stand in it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from actors.turn.messages import Content, Message, TextPart
+from actors.turn.messages import Content, Message, SystemMessage, TextPart, texts_of
 from actors.turn.model_call import JSON, ModelCall, NativeRequest
 
 M = TypeVar("M", bound=Message)
@@ -19,6 +19,21 @@ def rewritten_call(call: ModelCall, replacements: Mapping[str, str]) -> ModelCal
     """Return the call with its texts replaced, also in the form of the client's own API."""
     messages = tuple(rewritten_message(message, replacements) for message in call.messages)
     native = call.native and _rewritten_native(call.native, messages, replacements)
+    return replace(call, messages=messages, native=native)
+
+
+def with_system(call: ModelCall, change: Callable[[str], str]) -> ModelCall:
+    """Return the call with its system prompt changed, also in the form of the client's own API."""
+    system = [one for one in call.messages if isinstance(one, SystemMessage)]
+    texts = {text for one in system for text in texts_of(one.content) if text.strip()}
+    if not texts:
+        return call
+    changed = {text: change(text) for text in texts}
+    messages = tuple(
+        rewritten_message(one, changed) if isinstance(one, SystemMessage) else one
+        for one in call.messages
+    )
+    native = call.native and _rewritten_native(call.native, messages, changed)
     return replace(call, messages=messages, native=native)
 
 

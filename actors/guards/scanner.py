@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from actors.guards.prose import START, Place, Sentence, sentences, spans
 from actors.guards.spec import Action, GuardSpec, SpanCheck
 
 
@@ -44,6 +45,8 @@ class _Group(Struct):
     checks: list[ActiveCheck]
     begin: int = 0
     rest: str = ""
+    place: Place = START
+    """Place in the prose at which `rest` begins; only for checks of prose."""
 
 
 class Scanner:
@@ -52,10 +55,10 @@ class Scanner:
     __slots__ = ("_groups", "_on_failure", "size")
 
     def __init__(self, checks: Sequence[ActiveCheck], on_failure: OnFailure) -> None:
-        groups: dict[Callable[[str], int], _Group] = {}
+        groups: dict[tuple[Callable[[str], int], bool], _Group] = {}
         for one in checks:
-            settle = one.check.settle
-            groups.setdefault(settle, _Group(settle, [])).checks.append(one)
+            settle, prose = one.check.settle, one.check.prose
+            groups.setdefault((settle, prose), _Group(settle, [])).checks.append(one)
         self._groups = list(groups.values())
         self._on_failure = on_failure
         self.size = 0
@@ -95,14 +98,18 @@ class Scanner:
         piece, begin = group.rest[:size], group.begin
         group.rest = group.rest[size:]
         group.begin += size
+        prose: list[Sentence] = []
+        if group.checks and group.checks[0].check.prose:
+            prose, group.place = sentences(piece, group.place)
         for one in group.checks:
+            find = one.check.find
             try:
-                spans = one.check.find(piece)
+                found_here = spans(find, prose) if one.check.prose else find(piece)
             except Exception as error:
                 self._fail(one, begin, group.begin, error, found)
                 group.checks = [other for other in group.checks if other is not one]
                 continue
-            for span in spans:
+            for span in found_here:
                 at, end = begin + span.begin, begin + span.end
                 found.append(Found(at, one.rank, end, span.replacement, one.guard))
 

@@ -121,6 +121,11 @@ class GuardPlan(Struct, frozen=True, kw_only=True):
     boundaries: bool = False
     """True if the system prompt is sent between marks."""
 
+    @property
+    def is_needed(self) -> bool:
+        """True if the turn needs the actor."""
+        return bool(self.guards) or self.boundaries
+
 
 NO_GUARDS: Final = GuardPlan()
 

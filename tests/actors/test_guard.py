@@ -63,6 +63,7 @@ async def test_retry_gives_one_answer_and_two_recorded_attempts(autojump_clock: 
     harness = TurnHarness(main, guards=[JUDGE])
     turn = guarded(harness, GuardMode.BUFFER_ALL)
     await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
     assert (harness.record.status, harness.record.text) == ("completed", "A good answer.")
     (first, _), (second, _) = main.calls
     assert second.messages[:-1] == first.messages
@@ -89,6 +90,7 @@ async def test_upstream_is_closed_as_soon_as_a_guard_decides(autojump_clock: Moc
     harness = TurnHarness(main, guards=[JUDGE])
     turn = guarded(harness, GuardMode.BUFFER_FIRST)
     await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
     assert main.answers[0].left_at == 0
     assert harness.record.text == "A good answer."
 
@@ -98,6 +100,7 @@ async def test_answers_that_stay_bad_are_rejected(autojump_clock: MockClock) -> 
     harness = TurnHarness(main, guards=[JUDGE])
     turn = guarded(harness, GuardMode.BUFFER_ALL)
     await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
     assert (harness.record.status, harness.record.reason) == ("failed", "guard_rejected")
     assert harness.record.text == "This answer was withheld."
     assert len(main.calls) == 3
@@ -209,6 +212,7 @@ async def test_failure_of_a_guard_is_reported_without_text(autojump_clock: MockC
     harness = TurnHarness(main, guards=[flawed])
     turn = guarded(harness, GuardMode.HOLD_BACK)
     await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
     assert harness.record.text == "An answer."
     (failure,) = [e for e in harness.observer.published if isinstance(e, GuardFailed)]
     assert (failure.guard, failure.error) == ("judge", "ValueError")

@@ -10,7 +10,7 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.guards.input.scoring import InputScore, Level, sanitised, score
+from actors.guards.input.scoring import Level, sanitised, score
 from actors.guards.rewriting import rewritten_call, rewritten_json
 from actors.runtime.offload import off_loop
 from actors.turn.events import Warning
@@ -85,12 +85,10 @@ def _check(new: list[str], old: list[str]) -> Checked:
         for text, found in scores.items()
         if found.level is not Level.CLEAN
     }
-    worst = max(newest, key=_total, default=InputScore())
-    return Checked(worst.total, worst.level is Level.BLOCKED, tuple(worst.classes), suspicious)
-
-
-def _total(found: InputScore) -> float:
-    return found.total
+    total = max([one.total for one in newest], default=0.0)
+    blocked = any(one.level is Level.BLOCKED for one in newest)
+    classes = sorted({each.value for one in newest for each in one.classes})
+    return Checked(total, blocked, tuple(classes), suspicious)
 
 
 def _without(request: TurnRequest, found: Checked) -> TurnRequest:

@@ -33,8 +33,15 @@ class InputClass(StrEnum):
 
 
 _LEET = {
-    **{"a": "a4@", "b": "b8", "e": "e3", "g": "g9", "i": "i1!|l", "l": "l1|"},
-    **{"o": "o0", "s": "s5$", "t": "t7"},
+    "a": "a4@",
+    "b": "b8",
+    "e": "e3",
+    "g": "g9",
+    "i": "i1!|l",
+    "l": "l1|",
+    "o": "o0",
+    "s": "s5$",
+    "t": "t7",
 }
 """Digits and signs that are used for letters. A capital I shows as a small L."""
 _GAP = r"[\x00-/:-@\[-^`{-\x7f]{0,8}"
@@ -48,8 +55,13 @@ _BOUNDLESS = {"ar", "ja", "ko", "ru", "zh"}
 _RAW = {"wallet": r"(?:0x[0-9a-f]{4,}|bc1[0-9a-z]{4,}|[0-9a-z-]{1,60}\.eth\b)"}
 """Lists that are regular expressions already."""
 _SYMBOLS = {
-    **{" ": _GAP, "*": _MORE, "…": r"[^\n.!?]{0,12}?", "#": r"[0-9][0-9.,']{0,15}"},
-    **{"'": "[' ]?", "-": r"[-\s]?", "(": "(?:"},
+    " ": _GAP,
+    "*": _MORE,
+    "…": r"[^\n.!?]{0,12}?",
+    "#": r"[0-9][0-9.,']{0,15}",
+    "'": "[' ]?",
+    "-": r"[-\s]?",
+    "(": "(?:",
 }
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from actors.guards.input.context import is_meant
 from actors.guards.input.folding import folded
-from actors.guards.input.normalise import Normalised, normalise
+from actors.guards.input.normalise import normalise
 from actors.guards.input.phrases import InputClass, compiled
 from actors.guards.spec import Span
 

@@ -109,7 +109,9 @@ class Call:
     def _report(
         self, guard: GuardSpec | None, stage: str, finding: str, count: int, text: str
     ) -> None:
-        self.verdicts.append((guard.name if guard else "chain", stage, finding))
+        verdict = (guard.name if guard else "chain", stage, finding)
+        if verdict not in self.verdicts:
+            self.verdicts.append(verdict)
 
     def feed(self, *drafts: Draft) -> "Call":
         if self.gate.stop is None:
@@ -124,7 +126,6 @@ class Call:
             chain = gate.last_chain
             found = examine(chain, gate.whole_text, lambda text: {}) if chain else None
             self.passed += gate.conclude(found)
-        gate.report_removed()
         return self
 
     @property
@@ -138,7 +139,8 @@ class Call:
         stop = self.gate.stop
         end = stop and (stop.guard.name, stop.directive, stop.reason)
         stored = next((one.text for one in others if isinstance(one, Replace)), self.text)
-        return stored, others, end, self.verdicts, self.gate.withheld
+        withheld = None if stop else self.gate.withheld  # text behind a stop may not arrive
+        return stored, others, end, self.verdicts, withheld
 
 
 def run(mode: GuardMode, *parts: str, guards: Sequence[GuardSpec] = ALL) -> Call:
