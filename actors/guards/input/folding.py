@@ -39,10 +39,15 @@ def confusables() -> dict[str, str]:
     """Return the Latin letter that each other letter can be confused with.
 
     From Unicode's confusables.txt by way of confusable-homoglyphs 3.3.1: every letter that is
-    still not ASCII after NFKC and the removal of marks, and confusable with one ASCII letter.
+    still not ASCII after NFKC and the removal of marks, and confusable with one ASCII letter. Of I
+    and l, which are confusable with each other, capitals are taken for I.
     """
     lines = files(__package__).joinpath("confusables.txt").read_text("utf-8").splitlines()
-    return {letter: line[0] for line in lines for letter in line[2:]}
+    return {
+        letter: "I" if line[0] == "l" and letter.isupper() else line[0]
+        for line in lines
+        for letter in line[2:]
+    }
 
 
 @lru_cache(4096)

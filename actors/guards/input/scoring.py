@@ -4,7 +4,6 @@
 without the GIL. Call it in a thread for long texts (`actors.runtime.offload`).
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -14,7 +13,7 @@ from msgspec import Struct
 from actors.guards.input.context import is_meant
 from actors.guards.input.folding import folded
 from actors.guards.input.normalise import normalise
-from actors.guards.input.phrases import InputClass, compiled
+from actors.guards.input.phrases import InputClass, rules
 from actors.guards.spec import Span
 
 WEIGHTS: Mapping[InputClass, int] = {
@@ -57,8 +56,8 @@ def score(text: str) -> InputScore:
     normalised = normalise(text)
     plain = normalised.text
     found: dict[InputClass, list[Span]] = {each: [] for each in InputClass}
-    for each, pattern in compiled().items():
-        for begin, end in pattern.finditer(plain):
+    for each, rule in rules().items():
+        for begin, end in rule.find(plain):
             span = Span(*normalised.original(begin, end))
             disguised = _is_disguised(text[span.begin : span.end], plain[begin:end])
             if not disguised and not is_meant(plain, begin, end, each):
@@ -70,7 +69,7 @@ def score(text: str) -> InputScore:
 
 
 def _scored(classes: Mapping[InputClass, tuple[Span, ...]]) -> InputScore:
-    # In hundredths, because sums of floats miss the thresholds: 0.4 + 0.3 is 0.7, 0.1 + 0.2 not 0.3.
+    # In hundredths, because sums of floats can miss the thresholds.
     total = sum(WEIGHTS[each] for each in classes) + (BONUS if len(classes) > 2 else 0)
     level = Level.CLEAN if total < CAUTION else Level.CAUTION if total < BLOCKED else Level.BLOCKED
     return InputScore(min(total, 100) / 100, level, classes)
@@ -103,12 +102,9 @@ def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-_LEET = re.compile(r"[A-Za-z][0-9@$|]+[A-Za-z]|\b[0-9@$][A-Za-z]{2}")
-
-
 def _is_disguised(original: str, plain: str) -> bool:
     """Return True if the original of a phrase hides it: encoded, invisible or by look-alikes."""
-    if _LEET.search(plain) or folded(original) != plain:
+    if folded(original) != plain:
         return True
     if original.isascii():
         return False
