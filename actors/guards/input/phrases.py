@@ -33,25 +33,9 @@ class InputClass(StrEnum):
     FINANCIAL_DRAIN = "financial_drain"
 
 
-<<<<<<< HEAD
-_LEET = {
-    "a": "a4@",
-    "b": "b8",
-    "e": "e3",
-    "g": "g9",
-    "i": "i1!|l",
-    "l": "l1|",
-    "o": "o0",
-    "s": "s5$",
-    "t": "t7",
-}
-"""Digits and signs that are used for letters. A capital I shows as a small L."""
-_GAP = r"[\x00-/:-@\[-^`{-\x7f]{0,8}"
-=======
 LONGEST = 400
 """Most characters of a phrase, with the words that are skipped in it."""
 _GAP = r"[\x00-/:-@\[-^`{-\x7f]*"
->>>>>>> 752a9919f5c9d740389eae0a06c1b6f4ec7c0744
 """Spaces and punctuation except `_`, all of which is ASCII in plain form."""
 _SPACE = r"[\x00-\x20\"#-\-/<=>@\[-^`{-\x7f]+"
 """The same without the ends of sentences, and at least one character."""
@@ -67,17 +51,6 @@ _SYMBOLS = {
 }
 _RAW = {"wallet": r"(?:0x[0-9a-f]{4,}|bc1[0-9a-z]{4,}|[0-9a-z-]{1,60}\.eth\b)"}
 """Lists that are regular expressions already."""
-<<<<<<< HEAD
-_SYMBOLS = {
-    " ": _GAP,
-    "*": _MORE,
-    "…": r"[^\n.!?]{0,12}?",
-    "#": r"[0-9][0-9.,']{0,15}",
-    "'": "[' ]?",
-    "-": r"[-\s]?",
-    "(": "(?:",
-}
-=======
 _NOTATION = re.compile(r"~(\d)|\{(\w+)\}|(.)")
 _BOUNDLESS = {"ar", "ja", "ko", "ru", "zh"}
 """Languages with letters that are not ASCII, of which RE2 knows no word boundaries."""
@@ -100,7 +73,6 @@ def expression(phrase: str, words: Mapping[str, str]) -> str:
 
     # The words that may be skipped bring their own gaps: "a ~3 b" has one before b.
     return _NOTATION.sub(symbol, phrase.replace(" ~", "~"))
->>>>>>> 752a9919f5c9d740389eae0a06c1b6f4ec7c0744
 
 
 def _letter(letter: str) -> str:
