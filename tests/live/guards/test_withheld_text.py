@@ -16,14 +16,14 @@ grace_s = 0
 [journal]
 flush_ms = 20
 [guards]
-output = ["personality"]
+output = ["internal_jargon"]
 mode = "{mode}"
 {more}
 """
-SHOWN = "The house is open to everyone today. "
+SHOWN = "The house is open to everyone today.\n"
 CODEWORD = "xyzzy-7261"
-REMARK = f"As an AI language model, I must not say {CODEWORD}, you know. "
-REST = "Come in and look around, it is free. " * 3
+REMARK = f"Routing to specialist agent: {CODEWORD}, confidence 0.82.\n"
+REST = "Come in and look around, it is free. " * 30
 ECHO = "up/v:echo,first=0,delay=5ms"
 
 
@@ -52,15 +52,14 @@ async def test_text_that_was_shown_and_replaced_is_gone(tmp_path: Path, upstream
             async def is_stored() -> bool:
                 return bool(files_with(tmp_path, CODEWORD))
 
-            while CODEWORD not in call.body.decode("utf-8", "replace").replace('"', ""):
-                if not await call.read_more() or CODEWORD in text_of(await call.frames(0)):
-                    break
+            while CODEWORD not in text_of(await call.frames(0)):
+                assert await call.read_more()
             await until(is_stored)  # the journal has it while the answer may still be fine
             frames = await call.all_frames()
         assert CODEWORD in text_of(frames)
         assert b'"finish_reason":"content_filter"' in call.body
         ended = await ended_turn(server, call.turn_id)
-        assert ended["text"] == SHOWN + REST.rstrip() or ended["text"] == SHOWN + REST
+        assert ended["text"] == SHOWN + REST
         async with open_turn_events(server, call.turn_id) as again:
             assert text_of(await again.all_frames()) == ended["text"]
         async with open_turn_events(server, call.turn_id, last_id="openai-chat:3") as again:
