@@ -30,7 +30,8 @@ _BLOCK = 65_536
 """Characters that are decoded in one call. A multiple of eight."""
 _LINE = 400
 """Most characters before and after a word in rot13 or reversed that count as its line."""
-_WORDS = ("ignore", "disregard", "instructions", "previous", "prompt", "reveal", "system")
+_WORDS = sorted(word for word in vocabulary() if len(word) > 5)
+"""Words of attacks that are long enough to have no other meaning in rot13 or reversed."""
 _ROTATED = "|".join(codecs.encode(word, "rot13") for word in _WORDS)
 _MIRRORED = "|".join(word[::-1] for word in _WORDS)
 
@@ -178,7 +179,7 @@ RUNS = (
         patterns.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)*[A-Za-z0-9+/_-]{16,}={0,2}"),
         _base64,
     ),
-    Decoder(patterns.compile(r"\b(?:[A-Za-z][ .\-_*|]{1,3}){7,}[A-Za-z]\b"), _spaced),
+    Decoder(patterns.compile(r"\b(?:[A-Za-z][ .\-_*|]{1,7}){7,}[A-Za-z]\b"), _spaced),
     Decoder(
         patterns.compile(
             "[A-Za-z0134578@$]*(?:[A-Za-z][0134578@$]|[0134578@$][A-Za-z])[A-Za-z0134578@$]*"

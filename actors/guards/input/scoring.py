@@ -5,14 +5,14 @@ without the GIL. Call it in a thread for long texts (`actors.runtime.offload`).
 """
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from actors.guards.input.context import is_meant
 from actors.guards.input.folding import folded
-from actors.guards.input.normalise import normalise
+from actors.guards.input.normalise import Normalised, readings
 from actors.guards.input.phrases import InputClass, rules
 from actors.guards.spec import Span
 
@@ -53,19 +53,24 @@ class InputScore(Struct, frozen=True):
 
 def score(text: str) -> InputScore:
     """Return the score of a text. The same text always has the same score."""
-    normalised = normalise(text)
-    plain = normalised.text
     found: dict[InputClass, list[Span]] = {each: [] for each in InputClass}
+    for reading in readings(text):
+        for each, span in _phrases(text, reading):
+            found[each].append(span)
+    return _scored({each: _merged(spans) for each, spans in found.items() if spans})
+
+
+def _phrases(text: str, reading: Normalised) -> Iterator[tuple[InputClass, Span]]:
+    """Yield the phrases of attacks, and those that are disguised as tricks too."""
+    plain = reading.text
     for each, rule in rules().items():
         for begin, end in rule.find(plain):
-            span = Span(*normalised.original(begin, end))
-            disguised = _is_disguised(text[span.begin : span.end], plain[begin:end])
-            if not disguised and not is_meant(plain, begin, end, each):
-                continue
-            found[each].append(span)
-            if disguised:
-                found[InputClass.ENCODING_TRICK].append(span)
-    return _scored({each: _merged(spans) for each, spans in found.items() if spans})
+            span = Span(*reading.original(begin, end))
+            if _is_disguised(text[span.begin : span.end], plain[begin:end]):
+                yield each, span
+                yield InputClass.ENCODING_TRICK, span
+            elif is_meant(plain, begin, end, each):
+                yield each, span
 
 
 def _scored(classes: Mapping[InputClass, tuple[Span, ...]]) -> InputScore:
