@@ -3,7 +3,7 @@
 - `spec`: the vocabulary of output guards
 - `patterns`: regular expressions that take linear time
 - `units`: words, lines and sentences, at whose ends checks of flowing text settle
-- `flow`: gaps between words, at which text can be cut
+- `leaks/`: finds credentials, copies of the prompt and other things that must not get out
 - `prose`: sentences without code and quotations, which guards leave alone
 - `remarks`: removal of a remark from a sentence that says something else too
 - `phrases`: patterns of phrases, written one a line

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from actors.guards.boundaries import LONGEST_MARK, MARK
-from actors.guards.flow import Flow
+from actors.guards.leaks.flow import Flow
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
 
 _FLOW = Flow(longest=4 * LONGEST_MARK, forced=(re.compile(r".*(?<!\[)(?=\[)", re.DOTALL),))

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from actors.guards.spec import Span, SpanCheck
 
-_VISIBLE = "".join(map(chr, range(33, 127)))
+_VISIBLE = "".join(map(chr, (*range(33, 127), 0x17F, 0x212A)))
+"""Characters of words. The last two are an s and a k for patterns that ignore case."""
 _PUNCTUATION = re.compile(r".*[,;(){}<>|&\s]", re.DOTALL), re.compile(r".*[^\w.~-]", re.DOTALL)
 Joined = Callable[[str, int], bool]
 
@@ -22,6 +23,10 @@ def never_joined(text: str, gap_end: int) -> bool:
     return False
 
 
+def no_block(text: str) -> None:
+    """Find no block."""
+
+
 class Flow(Struct, frozen=True):
     """A way to cut text. No piece is longer than `longest`, nor is the text that is held."""
 
@@ -29,8 +34,9 @@ class Flow(Struct, frozen=True):
     joined: Joined = never_joined
     """Returns whether the gap that ends at a position (the character behind it is known) joins
     its two words, given text that begins at a cut."""
-    held_from: Callable[[str], int] = len
-    """Returns the position from which a text stays unsettled whatever its gaps are."""
+    last_block: Callable[[str], tuple[int, int] | None] = no_block
+    """Returns the begin and end of the last block of a text, which no gap cuts in two, or None.
+    The end of one that is open is behind the text."""
     forced: tuple[re.Pattern[str], ...] = _PUNCTUATION
     """Patterns for the beginning of a text without a gap, behind which it is cut best."""
 
@@ -76,13 +82,17 @@ class Flow(Struct, frozen=True):
 
     def _last_gap(self, text: str) -> int:
         """Return the end of the last gap that joins nothing, or 0."""
-        held = self.held_from(text)
-        if held < len(text):
-            return self._last_gap(text[:held])
+        block = self.last_block(text)
+        gap = self._last_gap_of_words(text)
+        if block is not None and gap < block[1]:
+            return self._last_gap(text[: block[0]])
+        return gap
+
+    def _last_gap_of_words(self, text: str) -> int:
         if text.isascii() and text.isprintable() and " " not in text:
             return 0  # the search below would take ten times longer in a long word
         end = len(text.rstrip(_VISIBLE))
-        if end == len(text):  # what follows a gap says whether it joins
+        if end == len(text):  # the character behind a gap says whether it joins
             end = _word_begin(text, end)
         while end and self.joined(text, end):
             end = _word_begin(text, end)
