@@ -55,6 +55,7 @@ GUARDS: Sequence[str] = (
     "actors.guards.checks.empty_answer:GUARD",
     "actors.guards.checks.user_echo:GUARD",
     "actors.guards.checks.self_repetition:GUARD",
+    "actors.guards.checks.secrets:GUARD",
 )
 """`actors.guards.spec.GuardSpec` objects, in the order of the chain."""
 

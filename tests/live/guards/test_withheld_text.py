@@ -16,13 +16,15 @@ grace_s = 0
 [journal]
 flush_ms = 20
 [guards]
-output = ["internal_jargon"]
+output = ["secrets"]
 mode = "{mode}"
 {more}
 """
 SHOWN = "The house is open to everyone today.\n"
-CODEWORD = "xyzzy-7261"
-REMARK = f"Routing to specialist agent: {CODEWORD}, confidence 0.82.\n"
+CODEWORD = "q7RtZ2mKx9".join(["ghp_W4", "vB8nLs3Yd", "Xc1Hf5"])
+"""Text that looks like an access token."""
+REMARK = f"The token is {CODEWORD} for today.\n"
+CLEAN = "The token is [secret removed] for today.\n"
 REST = "Come in and look around, it is free. " * 30
 ECHO = "up/v:echo,first=0,delay=5ms"
 
@@ -59,7 +61,7 @@ async def test_text_that_was_shown_and_replaced_is_gone(tmp_path: Path, upstream
         assert CODEWORD in text_of(frames)
         assert b'"finish_reason":"content_filter"' in call.body
         ended = await ended_turn(server, call.turn_id)
-        assert ended["text"] == SHOWN + REST
+        assert ended["text"] == SHOWN + CLEAN + REST
         async with open_turn_events(server, call.turn_id) as again:
             assert text_of(await again.all_frames()) == ended["text"]
         async with open_turn_events(server, call.turn_id, last_id="openai-chat:3") as again:
@@ -97,4 +99,4 @@ async def test_original_is_kept_for_audit_if_wanted(tmp_path: Path, upstream: Pr
         ended = await ended_turn(server, call.turn_id)
         verdicts = ended["verdicts"]
         assert isinstance(verdicts, list)
-        assert [one["original"] for one in verdicts if "original" in one] == [REMARK]
+        assert [one["original"] for one in verdicts if "original" in one] == [CODEWORD]
