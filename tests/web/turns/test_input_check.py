@@ -1,4 +1,4 @@
-"""What comes in is scored on every surface: refused, sanitised for model and store, or passed."""
+"""Input is scored on every surface: refused, sanitised for model and store, or passed."""
 
 import json
 
