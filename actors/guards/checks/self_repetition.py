@@ -1,0 +1,140 @@
+"""Removes what an answer says again right behind the first time, such as the loops of a model."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from actors.guards.overlap import CJK
+from actors.guards.phrases import phrases
+from actors.guards.prose import MASKED, sentences
+from actors.guards.spec import (
+    PASS,
+    Action,
+    Check,
+    GuardContext,
+    GuardSpec,
+    Rewrite,
+    Scores,
+    TextCheck,
+    Verdict,
+)
+
+CHARACTERS = 50
+"""Characters from which a passage that comes twice in a row is a repetition."""
+_LOOPS = 5
+_LOOP_CHARACTERS = 100
+"""Times in a row, and characters in all, from which a shorter passage is one."""
+_GRAM = 4
+"""Words that are compared at once: single words come back too often to find periods by them."""
+_CANDIDATES = 4
+"""Earlier places of the same words that are tried, so that the time stays linear."""
+_WORD = re.compile(rf"[{CJK}]|[^\s{CJK}]+")
+_WANTED = phrases(
+    r"""
+    (?:repeat|times|again|loop|refrain|chorus|song|lyrics|poem|chant|mantra|rhyme|prayer|litany)\b
+    (?:wiederhol|mal\b|lied|gedicht|refrain|reim|gebet|chanson|poème|fois|répèt|répét|prière|comptine)
+    (?:canción|poema|veces|repit|repet|estribillo|oración|rima|copy|pattern|sequence|lorem|dummy)
+    """
+)
+
+
+def _make(context: GuardContext) -> Check | None:
+    return None if _WANTED.search(context.question) else TextCheck(check=_check)
+
+
+def _check(text: str, scores: Scores) -> Verdict:
+    parts: list[str] = []
+    at = 0
+    for begin, end in repetitions(text):
+        parts.append(text[at:begin])
+        at = end
+    return Rewrite("".join(parts) + text[at:]) if parts else PASS
+
+
+def repetitions(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a text that repeat what is right before them, in linear time."""
+    words = list(_words(text))
+    done = 0
+    for first, period, end in _periodic([one.word for one in words]):
+        # A stretch within one that was found is that of a part of it, or of several copies.
+        if first < done:
+            continue
+        copies = (end - first) // period
+        behind = _behind(words, first + copies * period, period, end)
+        begin, last = words[first].begin, words[behind - 1].end
+        passage = text[begin : words[first + period].begin].strip()
+        is_loop = copies >= _LOOPS and last - begin >= _LOOP_CHARACTERS
+        if (len(passage) >= CHARACTERS or is_loop) and _is_wordy(passage):
+            done = behind
+            yield words[first + period - 1].end, last
+
+
+class _Word(NamedTuple):
+    word: str
+    begin: int
+    end: int
+
+
+def _words(text: str) -> Iterator[_Word]:
+    """Yield the words of the prose; characters of scripts without spaces are words.
+
+    Code blocks and quotations are words that no other equals, so that nothing repeats over them.
+    """
+    at = 0
+    for sentence in sentences(text)[0]:
+        if sentence.begin > at:
+            yield _Word(f"{MASKED}{at}", at, at)
+        for found in _WORD.finditer(sentence.text):
+            begin, end = sentence.begin + found.start(), sentence.begin + found.end()
+            yield _Word(f"{MASKED}{begin}" if MASKED in found[0] else found[0], begin, end)
+        at = sentence.begin + len(sentence.text)
+
+
+def _periodic(words: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+    """Yield the begin, period and end of the stretches that consist of at least two copies."""
+    newest: dict[int, int] = {}
+    older: list[int] = []
+    """Place before each one that has the same words, or -1."""
+    runs: dict[int, int] = {}
+    """Begin of the stretch that continues, for each period."""
+    for at in range(len(words) - _GRAM + 1):
+        gram = hash(tuple(words[at : at + _GRAM]))
+        place = newest.get(gram, -1)
+        newest[gram] = at
+        older.append(place)
+        ongoing: dict[int, int] = {}
+        for _ in range(_CANDIDATES):
+            if place < 0:
+                break
+            ongoing[at - place] = runs.pop(at - place, place)
+            place = older[place]
+        yield from _copies(runs, at + _GRAM - 1)
+        runs = ongoing
+    yield from _copies(runs, len(words))
+
+
+def _copies(runs: dict[int, int], end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the stretches that end, those with the shortest period first."""
+    for period in sorted(runs):
+        if end - runs[period] >= 2 * period:
+            yield runs[period], period, end
+
+
+def _behind(words: Sequence[_Word], behind: int, period: int, end: int) -> int:
+    """Return the place behind the last copy; the end of the text can be a part of another one."""
+    if end + 1 == len(words) and words[end - period].word.startswith(words[end].word):
+        end += 1
+    return end if end == len(words) else behind
+
+
+def _is_wordy(passage: str) -> bool:
+    """Return True if more than half of the characters are letters, unlike in rulers and numbers."""
+    return sum(map(str.isalpha, passage)) * 2 > len(passage)
+
+
+GUARD = GuardSpec(
+    name="self_repetition",
+    does="Removes passages that repeat what is right before them.",
+    action=Action.REWRITE,
+    make=_make,
+)
