@@ -59,9 +59,7 @@ def measure(part: Part, name: str) -> Mapping[str, Found]:
         texts[sample.kind] += 1
         levels[sample.kind, score(sample.text).level] += 1
     return {
-        kind: Found(
-            total, total - levels[kind, Level.CLEAN], levels[kind, Level.BLOCKED]
-        )
+        kind: Found(total, total - levels[kind, Level.CLEAN], levels[kind, Level.BLOCKED])
         for kind, total in texts.items()
     }
 
