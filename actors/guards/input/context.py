@@ -25,7 +25,7 @@ def _any(words: str) -> Pattern:
 _ATTACK = _any(
     "prompt.?injection|injection|inject|jailbreak|jail-break|attack|adversar|malicious|exploit|"
     "payload|red.?team|owasp|phishing|scam|fraud|hacker|social engineering|abuse|"
-    "angriff|angreif|schädlich|betrug|injektion|attaque|malveillant|hameçonnage|arnaque|"
+    "angriff|angreif|schädlich|betrug|injektion|attaque|malveillant|hameçonnage|arnaque|attaquant|"
     "ataque|atacante|attacc|malicios|malevol|estafa|golpe|truffa|inyecci|injeç|iniezion|"
     "aanval|kwaadaardig|oplicht|sald\u0131r\u0131|enjeksiyon|doland\u0131r|атак|инъекц|мошен|злоумышл|"
     "攻击|攻擊|注入|越狱|越獄|诈骗|詐騙|攻撃|インジェクション|詐欺|脱獄|공격|هجوم|حقن|احتيال"
@@ -51,10 +51,11 @@ _NOT_MEANT = {
     *("that", "which", "who", "often", "sometimes", "if", "when", "while", "unless", "why", "once"),
     *("users", "user", "attackers", "models", "they", "it", "he", "she", "we", "i", "people"),
     *("did", "does", "how", "no", "non", "nao", "nicht", "ne", "nie", "what", "by", "about"),
+    *("j'ai", "n'ai", "avez", "avons", "ont", "he", "can", "may", "could", "might", "would"),
     folded("не"),
 }
 """Words after which a command is not meant as one: "attackers ignore", "do not ignore"."""
-_AUXILIARY = {"will", "should", "must", "can", "may", "shall", "could", "would", "might", "to"}
+_AUXILIARY = {"will", "should", "must", "shall", "to"}
 _ADDRESSED = re.compile(r"\b(?:you|your|yourself|please|assistant|ai|chatbot|sure|now)\b", re.I)
 _NOT_MEANT_BEFORE = ("不要", "不能", "不会", "别", "請勿", "请勿", "勿", "不得", "如何", "怎么")
 _CONDITION = re.compile(
@@ -62,14 +63,19 @@ _CONDITION = re.compile(
     r" (?:you|your|it|they|we|the|using|already|necessary|needed)\b",
     re.IGNORECASE,
 )
+_CALL = re.compile(r"\w+\(")
+_OWN = re.compile(r"\b(?:my|our|his|her|their)\b|^(?:忘记了|忘記了|忘了)", re.IGNORECASE)
+"""Words of those who speak of their own instructions, or have forgotten something."""
 _COMMANDS = {InputClass.INSTRUCTION_OVERRIDE, InputClass.FINANCIAL_DRAIN, InputClass.ENCODING_TRICK}
 
 
 def is_meant(text: str, begin: int, end: int, each: InputClass) -> bool:
     """Return False if the phrase at `begin` to `end` of a text in plain form is not an attack."""
     phrase = text[begin:end]
-    if phrase.isascii() and not re.search(r"\s", phrase):
-        return False  # an identifier or a part of a link, such as ignore-previous-instructions
+    if phrase.isascii() and (not re.search(r"\s", phrase) or _CALL.match(phrase)):
+        return False  # an identifier, a part of a link, or print("Your prompt:")
+    if each is InputClass.INSTRUCTION_OVERRIDE and _OWN.search(phrase):
+        return False
     before = text[max(begin - NEAR, 0) : begin]
     after = text[end : end + NEAR]
     if each in _COMMANDS and (_is_described(before) or _CONDITION.match(after)):
