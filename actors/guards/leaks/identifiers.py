@@ -17,11 +17,6 @@ from actors.guards import patterns
 Range = tuple[int, int]
 
 
-_MORE = re.compile(r"[.-]?[0-9]|\w", re.ASCII)
-"""Text behind a number of which the number is only a part."""
-_MORE_GROUPS = re.compile(r"[ .-]?[0-9]|\w", re.ASCII)
-
-
 class Kind(StrEnum):
     """A kind of personal data."""
 
@@ -136,7 +131,7 @@ def _ibans(text: str) -> Iterator[Range]:
             if (
                 is_iban(compact)
                 and compact not in _EXAMPLE_IBANS
-                and _MORE.match(text, last) is None
+                and not _is(r"^\w", text[last : last + 1])
             ):
                 yield begin, last
 
@@ -146,22 +141,29 @@ class _Numbers(Struct, frozen=True):
 
     pattern: patterns.Pattern
     accepts: Callable[[str], bool]
-    before: str = ""
-    """Characters that none of them follows."""
-    behind: re.Pattern[str] = re.compile(r"\b\B")
-    """Text that none of them comes before."""
+    before: str
+    """Pattern for two characters that none of them follows."""
+    behind: str
+    """Pattern for text that none of them comes before."""
 
     def __call__(self, text: str) -> Iterator[Range]:
         """Yield the matches."""
         for begin, end in self.pattern.finditer(text):
-            last = text[begin - 1] if begin else " "
-            apart = not (last in self.before or (last.isascii() and last.isalnum()))
-            if apart and self.behind.match(text, end) is None and self.accepts(text[begin:end]):
-                yield begin, end
+            if (
+                _is(self.before, text[max(0, begin - 2) : begin])
+                or _is(self.behind, text[end : end + 2])
+                or not self.accepts(text[begin:end])
+            ):
+                continue
+            yield begin, end
 
 
-_V4 = _Numbers(_IPV4, _is_address, "._+-", re.compile(r"\.?[0-9]"))
-_V6 = _Numbers(_IPV6, _is_address, ":.", re.compile(r"[:\w]", re.ASCII))
+def _is(pattern: str, text: str) -> bool:
+    return re.search(pattern, text, re.ASCII) is not None
+
+
+_V4 = _Numbers(_IPV4, _is_address, before=r"[\w._+-]$", behind=r"^\.?[0-9]")
+_V6 = _Numbers(_IPV6, _is_address, before=r"[\w:.]$", behind=r"^[:\w]")
 
 
 def _addresses(text: str) -> Iterator[Range]:
@@ -169,12 +171,12 @@ def _addresses(text: str) -> Iterator[Range]:
 
 
 FINDERS: dict[Kind, Callable[[str], Iterator[Range]]] = {
-    Kind.EMAIL: _Numbers(_EMAIL, _is_mailbox),
-    Kind.PHONE: _Numbers(_NUMBER, _is_phone, "._/#-", _MORE_GROUPS),
+    Kind.EMAIL: _Numbers(_EMAIL, _is_mailbox, before=r"\w$", behind=r"^\w"),
+    Kind.PHONE: _Numbers(_NUMBER, _is_phone, r"(?:[\w./#-]|\d )$", r"^(?:[ .-]?\d|\w)"),
     Kind.IBAN: _ibans,
-    Kind.CARD: _Numbers(_CARD, _is_card, "._/+-", _MORE),
+    Kind.CARD: _Numbers(_CARD, _is_card, r"(?:[\w./+-]|\d )$", r"^(?:[.-]?\d|\w)"),
     Kind.IP_ADDRESS: _addresses,
-    Kind.SSN_US: _Numbers(_SSN, _is_ssn, "._/-", _MORE),
+    Kind.SSN_US: _Numbers(_SSN, _is_ssn, r"[\w./-]$", r"^(?:[.-]?\d|\w)"),
 }
 
 
