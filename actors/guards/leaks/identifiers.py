@@ -13,6 +13,7 @@ from itertools import islice
 from msgspec import Struct
 
 from actors.guards import patterns
+from actors.guards.leaks.flow import word_begin
 
 Range = tuple[int, int]
 
@@ -72,6 +73,7 @@ _IPV4 = patterns.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}\b")
 _IPV6 = patterns.compile(r"\b[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}")
 _RESOLVERS = {"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "4.4.4.4", "1.2.3.4"}
 """Addresses of public services, and one that stands for any."""
+_OF_NUMBERS = "0123456789()/.-+ "
 _IBAN_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _BEGINS_IBAN = re.compile(r"\b[A-Z]{2}\d\d(?:[ -]?[A-Z0-9]){0,30} \Z", re.ASCII)
 _LONGEST_IBAN = 66
@@ -180,15 +182,20 @@ FINDERS: dict[Kind, Callable[[str], Iterator[Range]]] = {
 }
 
 
-def joins_number(text: str, gap_end: int) -> bool:
-    """Return whether a gap can be part of a number in groups, as in `+1 (555) 234-5678`."""
+def joins_number(text: str, gap_end: int) -> int:
+    """Return the begin of a number in groups, as `+1 (555) 234-5678`, whose groups a gap joins."""
     if gap_end < 2 or text[gap_end - 1] != " ":
-        return False
+        return gap_end
     before, behind = text[gap_end - 2], text[gap_end]
-    if before in "0123456789()/.-+" and behind in "0123456789()/.-":
-        return True
-    return (
+    if before in _OF_NUMBERS and behind in _OF_NUMBERS:
+        rest = len(text[:gap_end].rstrip(_OF_NUMBERS))
+        if text[rest] == " ":
+            return gap_end - len(text[rest:gap_end].lstrip(" "))
+        return word_begin(text, rest)
+    if (
         before in _IBAN_CHARACTERS
         and behind in _IBAN_CHARACTERS
         and _BEGINS_IBAN.search(text, max(0, gap_end - _LONGEST_IBAN), gap_end) is not None
-    )
+    ):
+        return word_begin(text, gap_end)
+    return gap_end
