@@ -3,4 +3,5 @@
 - `flow`: gaps between words, at which text can be cut
 - `credentials`: keys, tokens and passwords
 - `private_keys`: private keys, which have many lines
+- `identifiers`: personal data
 """
