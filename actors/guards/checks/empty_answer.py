@@ -34,7 +34,7 @@ _PLACEHOLDER = re.compile(
         (?:\ (?:here|goes\ here|placeholder))?|antwort|réponse|respuesta|\.{3}|…) \s* [\])>}]+
       | [\[(<{]* \s* (?:placeholder|todo|tbd|tba|fixme|to\ be\ (?:done|determined|added|written)|platzhalter)
         (?:\s*:?\s+(?:text|response|answer|content|add|write|insert)[^\n]*)? \s* [\])>}]*
-      | (?:your|the)\ (?:answer|response|text|content|reply)\ (?:goes\ )?here
+      | (?:(?:your|the)\ )?(?:answer|response|text|content|reply)\ (?:goes\ )?here
       | (?:answer|response|assistant|output|antwort|réponse|respuesta)\s*:
       | \[object\ object\]
     )
