@@ -76,7 +76,7 @@ _NATURE = phrases(
     i (?:don't|do not|can't|cannot|lack|am not capable of|am unable to)\b.*\b(?:personal|subjective) (?:[\w-]+,? (?:or |and )?)?(?:feelings|emotions|opinions?|beliefs?|preferences?|experiences?)\b
     i (?:don't|do not|can't|cannot|lack)\b.*\b(?:feelings|emotions|opinions|preferences|consciousness|experiences|senses|taste)\b.*\b(?:like|as|way|sense)\b.*\b(?:humans?|people|person)\b
     i (?:don't|do not) have (?:feelings or emotions|emotions or feelings|feelings|emotions)\b
-    i (?:don't|do not) (?:have|possess) (?:consciousness|sentience|self-awareness|a (?:physical )?body\b|a physical form)
+    i (?:don't|do not) (?:have|possess) (?:consciousness|sentience|self-awareness|a physical (?:body|form)|a body(?:[.,;!]|$| (?:or|and)))
     (?:ich habe|habe ich|ich besitze|besitze ich)(?: als <machine_de>)? keine?n? (?:persönlich|eigen|menschlich|echt|subjektiv)\w* (?:gefühl|meinung|emotion|vorlieb|erfahrung|überzeugung|präferenz)
     (?:ich habe|habe ich|ich besitze|besitze ich) keine (?:gefühle|emotionen|persönlichkeit)\b
     je (?:ne )?suis (?:qu'|juste |seulement |simplement )*(?:une? )<machine_fr>
