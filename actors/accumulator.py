@@ -56,9 +56,9 @@ class Accumulator:
         "full",
     )
 
-    def __init__(self, max_answer_bytes: int) -> None:
+    def __init__(self, max_answer_bytes: int, turn_id: str = "") -> None:
         self._max_bytes = max_answer_bytes
-        self._turn_id = ""
+        self._turn_id = turn_id
         self._calls: ToolCallRepair | None = None
         """None until a tool is called."""
         self._reset_limits()

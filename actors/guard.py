@@ -1,79 +1,232 @@
 """Guard: checks the answer before it reaches the journal.
 
-The third actor of a turn: a chain of screens between the accumulator and the persister. With an
-empty chain it is not started, because a channel more is a tenth of the cost of a token.
+The third actor of a turn, between the accumulator and the persister. Its decisions are those of
+`actors.guards.gate`; this module adds time, threads and the turn's records. A turn without guards
+does not start it, because a channel more is a tenth of the cost of a token.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+import math
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
-from msgspec import Struct
+import trio
+from msgspec.structs import replace
 
 from actors.accumulator import Draft
+from actors.guards.boundaries import wrap
+from actors.guards.chain import Examination, TurnChecks, examine, make_checks
+from actors.guards.context import asked_again, context_of
+from actors.guards.gate import Gate
+from actors.guards.rewriting import with_system
+from actors.guards.spec import GuardSpec, Scores
+from actors.ports import EventBus
 from actors.runtime.batch_channel import Receiver, Sender
-from actors.turn.chunks import FinishChunk
+from actors.runtime.offload import THREADS, is_large, off_loop
+from actors.turn.events import Reasoning, Refusal, Text
+from actors.turn.lifecycle_events import GuardDecided, GuardFailed
+from actors.turn.model_call import ModelCall
+from actors.turn.outcome import Finding, GuardVerdict, Stage
+from actors.turn.state import Clock, Turn
+
+LONG = 16 * 1024
+"""Characters of text from which on it is checked in a thread."""
 
 
-class Screen(Protocol):
-    """A check in the chain: passes, changes or holds back drafts in their order."""
-
-    def step(self, drafts: list[Draft]) -> list[Draft]:
-        """Return the drafts that may pass now; hold the rest until a later step or `end`."""
-
-    def end(self) -> list[Draft]:
-        """Return the held drafts that may pass at the end of the answer."""
+def _no_scores(text: str) -> Scores:
+    return {}
 
 
-class GuardSpec(Struct, frozen=True):
-    """A guard that every turn has."""
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """The guards that turns can have; one instance serves all turns."""
 
-    screen: Callable[[], Screen]
-    """Makes the screen of one turn: each turn has its own, because screens hold text back."""
+    specs: Mapping[str, GuardSpec] = field(default_factory=dict)
+    """Guards by name."""
+    scores_of: Callable[[str], Scores] = _no_scores
+    """Computes the semantic scores of a text."""
+    embedded_scores: Callable[[str], Awaitable[Scores | None]] | None = None
+    """Computes them by the embeddings of a provider; None if that fails."""
+    boundary_secret: bytes = b""
+    """Secret of the marks around system prompts."""
+    threads: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(THREADS))
 
 
 class Guard:
-    """The state of the actor: the screens in their order.
+    """The guards of one turn, and the gate of its current model call."""
 
-    The finish is held until the screens have released everything. So a turn that is cancelled
-    while a screen holds text has no finish and is not recorded as completed.
-    """
+    __slots__ = ("_bus", "_checks", "_failed", "_gate", "_guards", "_now", "_retries", "_turn")
 
-    __slots__ = ("_chain", "_finish")
-
-    def __init__(self, chain: tuple[Screen, ...] = ()) -> None:
-        self._chain = chain
-        self._finish: list[Draft] = []
+    def __init__(self, turn: Turn, guards: Guards, bus: EventBus, now: Clock) -> None:
+        self._turn = turn
+        self._guards = guards
+        self._bus = bus
+        self._now = now
+        self._failed: set[str] = set()
+        self._retries = turn.request.guards.retries
+        self._checks = TurnChecks()
+        self._gate: Gate | None = None
 
     @property
-    def is_needed(self) -> bool:
-        """True if the chain has a screen."""
-        return bool(self._chain)
+    def buffer_max_s(self) -> float:
+        """Longest time for which `buffer_first` holds text, in seconds."""
+        return self._turn.request.guards.buffer_max_s
 
-    def step(self, drafts: list[Draft]) -> list[Draft]:
-        """Return the drafts that pass the whole chain now."""
-        if not self._chain:
-            return drafts
-        self._finish += [draft for draft in drafts if isinstance(draft, FinishChunk)]
-        drafts = [draft for draft in drafts if not isinstance(draft, FinishChunk)]
-        for screen in self._chain:
-            drafts = screen.step(drafts)
-        return drafts
+    @property
+    def gate(self) -> Gate:
+        """The gate of the current model call."""
+        assert self._gate is not None  # noqa: S101
+        return self._gate
 
-    def end(self) -> list[Draft]:
-        """Release the drafts that screens hold, each through the later screens, then the finish."""
-        drafts: list[Draft] = []
-        for screen in self._chain:
-            drafts = [*screen.step(drafts), *screen.end()]
-        return drafts + self._finish
+    def first_call(self) -> ModelCall:
+        """Return the turn's model call, with marks around its system prompt if it wants them."""
+        request, secret = self._turn.request, self._guards.boundary_secret
+        if not request.guards.boundaries or not secret:
+            return request.call
+        return with_system(request.call, partial(wrap, secret))
+
+    async def prepare(self) -> None:
+        """Make the checks of the turn, in a thread if its messages are long."""
+        call = self._turn.request.call
+        large = is_large(call.messages)
+        self._checks = await off_loop(large, self._guards.threads, self._make_checks)
+
+    def _make_checks(self) -> TurnChecks:
+        request = self._turn.request
+        secret = self._guards.boundary_secret
+        context = context_of(request.model, request.call, request.guards, secret)
+        specs = self._guards.specs
+        return make_checks(request.guards.guards, specs, context, self._on_failure)
+
+    def begin_call(self) -> Gate:
+        """Begin the next model call and return its gate."""
+        plan = replace(self._turn.request.guards, retries=self._retries)
+        scores_of = self._guards.scores_of
+        self._gate = Gate(plan, self._checks, scores_of, self._report, self._on_failure)
+        return self._gate
+
+    def next_call(self) -> ModelCall | None:
+        """End the model call; return the next one if a guard discarded its answer."""
+        stop = self.gate.stop
+        self.end_call()
+        if stop is None:
+            return None
+        if stop.directive is None:
+            self._turn.set_cause(stop.reason)
+            return None
+        self._retries -= 1
+        self._turn.steps[-1].reject(f"{stop.guard.name}: {stop.directive}")
+        return asked_again(self.first_call(), stop.directive)
+
+    def end_call(self) -> None:
+        """Record what was withheld in the current model call; does nothing without one."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            self._turn.steps[-1].withheld = gate.withheld
+
+    async def step(self, drafts: list[Draft]) -> list[Draft]:
+        """Feed the gate, in a thread if the text is long."""
+        if not _is_long(drafts):
+            return self.gate.feed(drafts)
+        return await trio.to_thread.run_sync(self.gate.feed, drafts, limiter=self._guards.threads)
+
+    async def conclude(self) -> list[Draft]:
+        """End the gate's drafts and return the last ones, after an examination of the text."""
+        last = self.gate.end()
+        if self.gate.stop is not None:
+            return last
+        return self.gate.conclude(await self._examine(self.gate))
+
+    async def _examine(self, gate: Gate) -> Examination | None:
+        chain, text = gate.last_chain, gate.whole_text
+        if not chain:
+            return None
+        scores_of = self._guards.scores_of
+        if self._guards.embedded_scores is not None:
+            scores = await self._guards.embedded_scores(text)
+            if scores is not None:
+                scores_of = partial(_given, scores)
+        work = partial(examine, chain, text, scores_of)
+        return await off_loop(len(text) > LONG, self._guards.threads, work)
+
+    def _report(
+        self, guard: GuardSpec | None, stage: Stage, finding: Finding, count: int, text: str
+    ) -> None:
+        turn = self._turn
+        keep = turn.request.guards.keep_original and finding != "pass" and turn.keeps_content
+        verdict = GuardVerdict(
+            guard=guard.name if guard else "chain",
+            stage=stage,
+            verdict=finding,
+            at=self._now(),
+            step=len(turn.steps),
+            count=count,
+            original=text if keep else None,
+        )
+        self._record(verdict)
+        if finding != "pass":
+            self._bus.publish(GuardDecided(turn.id, replace(verdict, original=None)))
+
+    def _record(self, verdict: GuardVerdict) -> None:
+        """Add a verdict, or count one more piece if a guard rewrites text of a call again."""
+        recorded = self._turn.verdicts
+        for place, old in enumerate(recorded if verdict.verdict == "rewrite" else ()):
+            if (old.guard, old.stage, old.step) == (verdict.guard, verdict.stage, verdict.step):
+                texts = [text for text in (old.original, verdict.original) if text is not None]
+                recorded[place] = replace(
+                    old, count=old.count + verdict.count, original="\n".join(texts) or None
+                )
+                return
+        recorded.append(verdict)
+
+    def _on_failure(self, guard: GuardSpec, error: Exception) -> None:
+        if guard.name not in self._failed:
+            self._failed.add(guard.name)
+            self._report(guard, "flow", "failed", 1, "")
+            # Without its message, which may quote the text.
+            frames = traceback.extract_tb(error.__traceback__)
+            where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+            kind = type(error).__name__
+            self._bus.publish(GuardFailed(self._turn.id, guard.name, kind, where))
+
+
+def _given(scores: Scores, text: str) -> Scores:
+    return scores
+
+
+def _is_long(drafts: list[Draft]) -> bool:
+    texts = (d.delta for d in drafts if isinstance(d, Text | Reasoning | Refusal))
+    return sum(map(len, texts)) > LONG
 
 
 async def watch(guard: Guard, inbox: Receiver[Draft], outbox: Sender[Draft]) -> None:
-    """Run the actor: receive, step and send; release held drafts at the end of the answer."""
+    """Run the actor for one model call: until its drafts end or a guard stops it."""
+    gate = guard.gate
     with outbox:
-        async for drafts in inbox:
-            passed = guard.step(drafts)
+        buffer_ends = math.inf
+        while (drafts := await _next(inbox, buffer_ends)) is not None:
+            passed = await guard.step(drafts) if drafts else gate.open_now()
+            if not gate.is_buffering:
+                buffer_ends = math.inf
+            elif buffer_ends == math.inf:
+                buffer_ends = trio.current_time() + guard.buffer_max_s
             if passed:
                 await outbox.put(passed)
-        held = guard.end()
-        if held:
-            await outbox.put(held)
+            if gate.stop is not None:
+                return
+        last = await guard.conclude()
+        if last:
+            await outbox.put(last)
+
+
+async def _next(inbox: Receiver[Draft], until: float) -> list[Draft] | None:
+    """Return the next drafts, none at the time `until`, or None at their end."""
+    try:
+        if until == math.inf:
+            return await inbox.get()
+        with trio.move_on_at(until):
+            return await inbox.get()
+    except trio.EndOfChannel:
+        return None
+    return []

@@ -36,6 +36,7 @@ class Persister:
         "misplaced",
         "tail",
         "turn",
+        "withdrawn",
     )
 
     def __init__(self, turn: Turn) -> None:
@@ -53,6 +54,8 @@ class Persister:
         """Finish, or None if it was not among the drafts."""
         self.misplaced: tuple[OutOfOrder, ...] = ()
         """Errors for events that were dropped."""
+        self.withdrawn = False
+        """True once the text that the journal has was replaced."""
 
     @property
     def started(self) -> bool:
@@ -98,6 +101,10 @@ class Persister:
                 self._admit(draft, ready)
                 early, self._early = self._early, []
                 self._admit_all(early, ready)
+            case events.Replace(text, reason):
+                position = len(self.turn.journal.events) + len(ready)
+                self._admit(events.Replace(text, reason, position), ready)
+                self.withdrawn = True
             case _:
                 self._admit(draft, ready)
 
@@ -124,7 +131,12 @@ def record(
     ready = persister.step(drafts)
     if ready:
         turn.journal.append(ready)
-        if turn.request.keep_text:
+        if persister.withdrawn:
+            # Later readers, and the store, get the replacement and not the text.
+            turn.journal.withdraw_text()
+            persister.tail.rewritten = True
+            checkpointer.forget(persister.tail)
+        elif turn.request.keep_text:
             checkpointer.mark(persister.tail, persister.added_bytes)
     if persister.finish is not None:
         turn.steps[-1].finish = persister.finish.reason

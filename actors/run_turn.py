@@ -6,8 +6,8 @@ The first four run in the production nursery below. Writers read the journal and
 of their requests (`actors.writer`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
 import trio
@@ -17,7 +17,7 @@ from actors.attempts.attempt import Item
 from actors.attempts.client_errors import conversation_busy
 from actors.finalisation.finaliser import INTERNAL, Finaliser, publish, publish_crash
 from actors.finalisation.outcome_decision import TurnEnding
-from actors.guard import Guard, Screen, watch
+from actors.guard import Guard, Guards, watch
 from actors.journal.checkpointer import Checkpointer
 from actors.persister import Persister, persist, record
 from actors.ports import EventBus, TurnStore
@@ -25,6 +25,7 @@ from actors.runtime.batch_channel import BatchChannel, Receiver
 from actors.streamer import Streamer, Upstreams
 from actors.turn.events import Warning
 from actors.turn.lifecycle_events import ActorCrashed, StoreRefusal
+from actors.turn.model_call import ModelCall
 from actors.turn.outcome import ErrorInfo, Reason
 from actors.turn.state import Clock, Turn
 from actors.turn.store_records import ConversationBusy, StoreUnavailable
@@ -40,8 +41,7 @@ class TurnDependencies:
     finaliser: Finaliser
     bus: EventBus
     now: Clock
-    screens: Callable[[], tuple[Screen, ...]] = tuple
-    """Factory of a guard's chain; each turn has its own, because screens hold text back."""
+    guards: Guards = field(default_factory=Guards)
 
 
 async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
@@ -87,40 +87,78 @@ def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException 
     return rest or error, bug
 
 
+class Pipeline:
+    """The actors of one model call but for the persister, and the channels between them."""
+
+    __slots__ = ("_accumulator", "_chunks", "_drafts", "_events", "_gate", "_guard", "_streamer")
+
+    def __init__(
+        self, turn: Turn, call: ModelCall, upstreams: Upstreams, guard: Guard | None
+    ) -> None:
+        self._chunks: BatchChannel[Item] = BatchChannel()
+        self._drafts: BatchChannel[Draft] = BatchChannel()
+        self._streamer = Streamer(turn, turn.begin_step(call), upstreams)
+        self._accumulator = Accumulator(turn.request.max_answer_bytes, turn.id)
+        self._guard = guard
+        self._events: BatchChannel[Draft] = BatchChannel()
+        self._gate = None if guard is None else guard.begin_call()
+
+    def start(self, nursery: trio.Nursery, turn: Turn) -> Receiver[Draft]:
+        """Start the actors and return the events for the persister."""
+        chunks, drafts, events = self._chunks, self._drafts, self._events
+        nursery.start_soon(self._streamer.run, chunks.sender)
+        nursery.start_soon(accumulate, self._accumulator, turn, chunks.receiver, drafts.sender)
+        if self._guard is None:
+            return drafts.receiver
+        nursery.start_soon(watch, self._guard, drafts.receiver, events.sender)
+        return events.receiver
+
+    def leftovers(self) -> Iterator[list[Draft]]:
+        """Yield the items that a cancellation left in the channels, oldest first."""
+        # From the last channel back to the first: items further along the pipeline are older.
+        yield self._events.leftovers()
+        yield self._guarded(self._drafts.leftovers())
+        yield self._guarded(self._accumulator.step(self._chunks.leftovers()))
+
+    @property
+    def is_full(self) -> bool:
+        """True if the answer has exceeded its size limit."""
+        return self._accumulator.full
+
+    def _guarded(self, drafts: list[Draft]) -> list[Draft]:
+        gate = self._gate
+        if gate is None:
+            return drafts
+        return [] if gate.stop else gate.feed(drafts)
+
+
 class Production:
-    """The actors of one turn and the channels between them."""
+    """The production of one turn's answer: one pipeline after another, and the persister."""
 
     __slots__ = (
-        "_accumulator",
-        "_chunks",
         "_dependencies",
-        "_drafts",
-        "_events",
         "_guard",
         "_persister",
+        "_pipeline",
         "_record",
         "_refused",
-        "_streamer",
         "_turn",
     )
 
     def __init__(self, turn: Turn, dependencies: TurnDependencies) -> None:
         self._turn = turn
         self._dependencies = dependencies
-        self._chunks: BatchChannel[Item] = BatchChannel()
-        self._drafts: BatchChannel[Draft] = BatchChannel()
-        self._streamer = Streamer(turn, turn.begin_step(turn.request.call), dependencies.upstreams)
-        self._accumulator = Accumulator(turn.request.max_answer_bytes)
-        self._guard = Guard()
-        self._events: BatchChannel[Draft] = BatchChannel()
+        self._guard: Guard | None = None
+        if turn.request.guards.is_needed:
+            self._guard = Guard(turn, dependencies.guards, dependencies.bus, dependencies.now)
+        self._pipeline: Pipeline | None = None
         self._persister = Persister(turn)
         # A partial object, not a method: it is called for every batch.
         self._record = partial(record, self._persister, dependencies.checkpointer, dependencies.bus)
         self._refused = False
 
     async def begin(self) -> None:
-        """Create the guard and insert the turn's row before any provider request."""
-        self._guard = Guard(self._dependencies.screens())
+        """Insert the turn's row before any provider request."""
         try:
             await self._dependencies.store.begin(self._turn.as_new())
         except (StoreUnavailable, ConversationBusy):
@@ -129,36 +167,38 @@ class Production:
         self._turn.stage = "waiting"
 
     async def run(self) -> None:
-        """Run the actors until the persister has seen the end of the answer."""
-        chunks, drafts, events = self._chunks, self._drafts, self._events
-        accumulator, turn = self._accumulator, self._turn
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._streamer.run, chunks.sender)
-            nursery.start_soon(accumulate, accumulator, turn, chunks.receiver, drafts.sender)
-            inbox = drafts.receiver
-            if self._guard.is_needed:
-                nursery.start_soon(watch, self._guard, inbox, events.sender)
-                inbox = events.receiver
-            await self._persist(inbox)
-            nursery.cancel_scope.cancel()
+        """Make model calls until the persister has seen the end of the answer."""
+        turn, guard = self._turn, self._guard
+        if guard is not None:
+            await guard.prepare()
+        call: ModelCall | None = guard.first_call() if guard else turn.request.call
+        while call is not None:
+            pipeline = Pipeline(turn, call, self._dependencies.upstreams, guard)
+            self._pipeline = pipeline
+            async with trio.open_nursery() as nursery:
+                await self._persist(pipeline.start(nursery, turn))
+                nursery.cancel_scope.cancel()
+            call = guard.next_call() if guard else None
 
     async def _persist(self, inbox: Receiver[Draft]) -> None:
         """Run the persister and add the half-time warning, even while no drafts arrive."""
-        with trio.move_on_at(self._turn.half_time):
-            await persist(self._record, inbox)
-            return
-        self._record([_HALF_TIME])
+        if trio.current_time() < self._turn.half_time:
+            with trio.move_on_at(self._turn.half_time):
+                await persist(self._record, inbox)
+                return
+            self._record([_HALF_TIME])
         await persist(self._record, inbox)
 
     def consume_leftovers(self) -> None:
-        """Process the items that a cancellation left in the channels, oldest first."""
-        # From the last channel back to the first: items further along the pipeline are older.
+        """Process the items that a cancellation left in the channels."""
         try:
-            self._record(self._events.leftovers())
-            self._record(self._guard.step(self._drafts.leftovers()))
-            self._record(self._guard.step(self._accumulator.step(self._chunks.leftovers())))
-            if self._accumulator.full:
-                self._turn.set_cause(Reason.SIZE_LIMIT)
+            if self._pipeline is not None:
+                for drafts in self._pipeline.leftovers():
+                    self._record(drafts)
+                if self._pipeline.is_full:
+                    self._turn.set_cause(Reason.SIZE_LIMIT)
+            if self._guard is not None:
+                self._guard.end_call()
         except Exception as error:
             # A step that raised while the actors ran may raise again here.
             self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))

@@ -72,7 +72,7 @@ An entry for a module has precedence over that of its subpackage.
 WITHOUT_QUART = ("web.config", "web.dialects", "web.drill", "web.observability", "web.process")
 MAX_ENTRIES = 14
 """Maximum number of entries of a folder below the packages, `__init__.py` included."""
-REGISTRIES = ("checks", "formats", "guards", "surfaces")
+REGISTRIES = ("checks", "formats", "surfaces")
 """Folders with one entry for each thing of a kind, which may have any number."""
 
 

@@ -6,7 +6,7 @@ They are in `tests/support/newcomer`, one folder each. All that they need elsewh
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,11 @@ import httpx
 import pytest
 import trio
 
-from actors.guard import GuardSpec
+from actors.guards.scanner import ActiveCheck, Scanner
+from actors.guards.spec import GuardSpec
 from actors.providers.formats.base import FormatSpec
-from actors.turn.events import Text
 from tests.support.asgi_client import App, streaming_client
-from tests.support.newcomer.word_filter import WordFilter
+from tests.support.newcomer.checks.word_filter import GUARD, word_filter
 from web import registry
 from web.app import create_app
 from web.config import Config
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 NEWCOMER = ROOT / "tests" / "support" / "newcomer"
 FOLDERS = {
     "echo": "web/surfaces/echo",
-    "word_filter": "actors/guards/word_filter",
+    "checks": "actors/guards/checks",
     "lines": "actors/providers/formats/lines",
 }
 """Folders as CONTRIBUTING.md names them."""
@@ -39,14 +39,17 @@ SIM: dict[str, object] = {"format": "simulated"}
 
 
 @pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> None:
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Add the line of each newcomer to the registry."""
     for name, entry in (
         ("SURFACES", "tests.support.newcomer.echo.routes:SURFACE"),
-        ("GUARDS", "tests.support.newcomer.word_filter:GUARD"),
+        ("GUARDS", "tests.support.newcomer.checks.word_filter:GUARD"),
         ("FORMATS", "tests.support.newcomer.lines:FORMAT"),
     ):
         monkeypatch.setattr(registry, name, (*getattr(registry, name), entry))
+    registry.guards.cache_clear()
+    yield
+    registry.guards.cache_clear()
 
 
 @asynccontextmanager
@@ -58,6 +61,7 @@ async def running_app(directory: Path, **provider: object) -> AsyncIterator[http
             "providers": {"up": provider},
             "models": {"m": {"routes": [route]}},
             "store": {"url": f"sqlite:///{directory}/trouper.db"},
+            "guards": {"output": ["word_filter"]},
         }
     )
     async with (
@@ -105,19 +109,17 @@ async def test_guard_filters_every_turn(tmp_path: Path) -> None:
         echo = {"model": "m", "text": "no secret", "stream": True}
         stream = await client.post("/v1/echo", json=echo)
     text = answer.json()["choices"][0]["message"]["content"]
-    assert text == "a ******, ******ly: sec"
+    assert text == "a ******, secretly: sec"
     assert "".join(map(str, frames(stream)[:-1])) == "no ******"
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
 def test_guard_finds_a_word_that_is_split_over_pieces(cut: int) -> None:
-    screen, text = WordFilter("secret", "-"), "my secret sec"
-    drafts = [
-        *screen.step([Text(text[:cut])]),
-        *screen.step([Text(text[cut:])]),
-        *screen.end(),
-    ]
-    assert "".join(draft.delta for draft in drafts if isinstance(draft, Text)) == "my - sec"
+    text = "my secret sec"
+    check = ActiveCheck(0, GUARD, word_filter("secret", "-"))
+    scanner = Scanner([check], lambda guard, error: None)
+    (found,) = [*scanner.feed(text[:cut]), *scanner.feed(text[cut:]), *scanner.end()]
+    assert (found.begin, found.end, found.replacement) == (3, 9, "-")
 
 
 class Upstream:

@@ -5,8 +5,11 @@ them without a cycle. The type of each object is checked when it is loaded.
 """
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TypeVar
+
+from actors.guards.spec import GuardSpec
 
 T = TypeVar("T")
 
@@ -34,13 +37,38 @@ FORMATS: Sequence[str] = (
 )
 """`actors.providers.formats.base.FormatSpec` objects."""
 
-GUARDS: Sequence[str] = ()
-"""`actors.guard.GuardSpec` objects, in the order of the chain."""
+GUARDS: Sequence[str] = (
+    "actors.guards.checks.boundary_markers:GUARD",
+    "actors.guards.checks.delegation:GUARD",
+    "actors.guards.checks.current_events:GUARD",
+    "actors.guards.checks.personality:GUARD",
+    "actors.guards.checks.internal_jargon:GUARD",
+    "actors.guards.checks.non_repetition:GUARD",
+    "actors.guards.checks.execution_truth:GUARD",
+    "actors.guards.checks.narrated_delegation:GUARD",
+    "actors.guards.checks.false_completion:GUARD",
+    "actors.guards.checks.financial_claim:GUARD",
+    "actors.guards.checks.task_deferral:GUARD",
+    "actors.guards.checks.model_identity:GUARD",
+    "actors.guards.checks.literary_quote:GUARD",
+    "actors.guards.checks.low_value:GUARD",
+    "actors.guards.checks.empty_answer:GUARD",
+    "actors.guards.checks.user_echo:GUARD",
+    "actors.guards.checks.self_repetition:GUARD",
+    "actors.guards.checks.secrets:GUARD",
+)
+"""`actors.guards.spec.GuardSpec` objects, in the order of the chain."""
 
 
 def load(entries: Sequence[str], kind: type[T]) -> list[T]:
     """Return the objects that the entries name. Raises `TypeError` if one is not a `kind`."""
     return [_load(entry, kind) for entry in entries]
+
+
+@cache
+def guards() -> Mapping[str, GuardSpec]:
+    """Return the output guards by name, in the order of the chain."""
+    return {guard.name: guard for guard in load(GUARDS, GuardSpec)}
 
 
 def _load(entry: str, kind: type[T]) -> T:

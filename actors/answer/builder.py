@@ -68,7 +68,9 @@ _STAYS = (events.Started, events.RouteChanged, events.Warning)
 """Event types that are not part of the answer, so that a retry does not discard them."""
 _CONTENT = (Text, Refusal, ToolCallDelta, ToolCall, Replace, events.NativeItem)
 """Event types that a later turn can continue from; reasoning alone does not count."""
-_PARTIAL_DELIVERED = frozenset({Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED})
+_PARTIAL_DELIVERED = frozenset(
+    {Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.GUARD_REJECTED, Reason.CANCEL_REQUESTED}
+)
 """End reasons for which a non-streaming client still receives the partial answer."""
 
 
@@ -194,10 +196,8 @@ class AnswerBuilder:
         return "".join([part.text for item in (*self.items, *waiting) for part in item.parts])
 
     def discards(self, event: AnyEvent) -> bool:
-        """Return True if feeding the event would take back items or text reported as changes."""
-        if isinstance(event, events.Retry):
-            return bool(self.items)
-        return isinstance(event, Replace) and self._first_text is not None
+        """Return True if feeding the event would take back items reported as changes."""
+        return isinstance(event, events.Retry) and bool(self.items)
 
     @property
     def _first_text(self) -> GrowingPart | None:

@@ -68,6 +68,7 @@ class TurnEnding:
             tool_calls=tool_calls_json(turn.answer.tool_calls),
             last_event=last_event,
             segment=self._tail.cut(last),
+            rewrites_journal=self._tail.rewritten,
             items=items,
             answer_ids=native_ids(turn.answer) if items else (),
         )
@@ -79,8 +80,13 @@ class TurnEnding:
             turn.as_new(),
             ended,
             last_event=len(turn.journal.events),
-            steps=tuple(step.record(self._estimates) for step in turn.steps if step.attempts),
+            steps=tuple(
+                step.record(self._estimates, turn.request.price)
+                for step in turn.steps
+                if step.attempts
+            ),
             heard=reached_client(turn.request, turn.answer, ended.status, ended.reason),
+            verdicts=_verdicts_json(turn),
         )
 
 
@@ -117,6 +123,7 @@ def bare_record(
     last_event: int,
     heard: bool,
     steps: tuple[StepRecord, ...] = (),
+    verdicts: str | None = None,
 ) -> FinalRecord:
     """Return the final record of any turn that ended so, without any content of the answer."""
     stage, usage, error = ended.disconnect_stage, ended.usage, ended.error
@@ -134,7 +141,16 @@ def bare_record(
         last_event=last_event,
         steps=steps,
         heard=heard,
+        verdicts=verdicts,
     )
+
+
+def _verdicts_json(turn: Turn) -> str | None:
+    if not turn.verdicts:
+        return None
+    if turn.keeps_content:
+        return msgspec.json.encode(turn.verdicts).decode()
+    return msgspec.json.encode([replace(one, original=None) for one in turn.verdicts]).decode()
 
 
 def tool_calls_json(calls: list[ToolCall]) -> str | None:

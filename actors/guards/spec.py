@@ -58,7 +58,7 @@ class Span(Struct, frozen=True, order=True):
 
 
 class Meaning(StrEnum):
-    """What a text can say, however it is worded; see `actors.guards.semantics`."""
+    """A meaning that a text can have, however it is worded; see `actors.guards.semantics`."""
 
     NARRATED_DELEGATION = "narrated_delegation"
     CAPABILITY_DENIAL = "capability_denial"
@@ -72,7 +72,7 @@ Scores = Mapping[Meaning, float]
 
 
 class GuardContext(Struct, frozen=True, kw_only=True):
-    """What the guards of a turn know besides its text."""
+    """The facts about a turn that its guards may use."""
 
     question: str = ""
     """Text of the newest message of the user."""
@@ -88,6 +88,12 @@ class GuardContext(Struct, frozen=True, kw_only=True):
     """Names of the tools that have run since the newest message of the user."""
     personal_data: frozenset[str] = frozenset()
     """Kinds of personal data to remove; see `actors.guards.checks.personal_data`."""
+    boundary_secret: bytes = b""
+    """Secret of the marks around the system prompt, or empty; see `actors.guards.boundaries`."""
+
+    def __repr__(self) -> str:
+        """Leave out what belongs in no log: texts of the conversation and the secret."""
+        return f"GuardContext(model={self.model!r})"
 
 
 class SpanCheck(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,15 @@ class Unit(Struct, frozen=True):
             end = begin + size
         return end
 
+    def first_end(self, text: str, least: int, most: int) -> int | None:
+        """Return the first end of a unit from `least` on, or `most` if it has not ended there.
+
+        Return None if more text is needed to tell.
+        """
+        ends = (begin + size for begin, size in self._whole(text[: most + 1]))
+        end = next((end for end in ends if end >= least), None)
+        return most if end is None and len(text) > most else end
+
     def split(self, text: str) -> list[tuple[int, str]]:
         """Return the units of `text` with their positions; the last one may be unfinished."""
         units = [(begin, text[begin : begin + size]) for begin, size in self._whole(text)]

@@ -42,11 +42,14 @@ class Tail:
     """True if the tail has reached `flush_bytes` and is due at the next check."""
     forgotten: bool = False
     """True once the tail is left to the final record."""
+    rewritten: bool = False
+    """True if events that the store may have were changed, so that it needs all of them again."""
 
     def cut(self, upcoming: list[AnyEvent] | None = None) -> Segment | None:
         """Return the events that the store lacks, followed by `upcoming`, as one segment."""
-        events = self._events[self.flushed :] + (upcoming or [])
-        return segment_of(self.turn_id, self.owner, self.flushed, events) if events else None
+        first = 0 if self.rewritten else self.flushed
+        events = self._events[first:] + (upcoming or [])
+        return segment_of(self.turn_id, self.owner, first, events) if events else None
 
 
 class Checkpointer:

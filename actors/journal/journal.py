@@ -5,7 +5,7 @@ reader can block the writer or another reader.
 """
 
 from actors.runtime.wait_queue import WaitQueue
-from actors.turn.events import AnyEvent
+from actors.turn.events import AnyEvent, Replace, Text
 
 AT_ONCE = 128
 """Maximum number of events per read; it limits the rendered bytes that a slow reader holds."""
@@ -26,6 +26,19 @@ class Journal:
         """Add events and wake the readers."""
         self.events += events
         self.readers.wake()
+
+    def withdraw_text(self) -> None:
+        """Put the text of the last `replace` in the place of the texts before it.
+
+        The events keep their numbers, so that readers are not disturbed: the first text becomes
+        the replacement, and the others are empty.
+        """
+        replaces = [n for n, event in enumerate(self.events) if isinstance(event, Replace)]
+        last = self.events[replaces[-1]]
+        rest = [last.text] if isinstance(last, Replace) else []
+        for number, event in enumerate(self.events[: replaces[-1]]):
+            if isinstance(event, Text):
+                self.events[number] = Text(rest.pop() if rest else "")
 
     def close(self) -> None:
         """Mark the journal as complete and wake the readers."""

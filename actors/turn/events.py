@@ -122,10 +122,12 @@ class Retry(Event, frozen=True, gc=False, tag="retry"):
 
 
 class Replace(Event, frozen=True, gc=False, tag="replace"):
-    """A replacement of all text so far by `text`."""
+    """A replacement of all text so far by `text`; `reason` is the name of a guard."""
 
     text: str
     reason: str
+    position: int = 0
+    """Number of the event. A journal that is read later may have had longer texts before it."""
 
 
 class Blocked(Event, frozen=True, gc=False, tag="blocked"):

@@ -5,6 +5,7 @@ The events of its answer are in `actors.turn.events`; clients read those from th
 
 from msgspec import Struct
 
+from actors.turn.outcome import GuardVerdict
 from actors.turn.store_records import FinalRecord, Stored
 
 
@@ -41,4 +42,31 @@ class ActorCrashed(Trouble, frozen=True):
     """An exception in an actor: a bug. The turn ends as `internal_error`."""
 
 
-LifecycleEvent = TurnEnded | RecordUnsaved | StoreRefusal | EventDropped | ActorCrashed
+class GuardFailed(Struct, frozen=True):
+    """A guard that raised: a bug. It blocked the answer if it could block, or was left out.
+
+    `where` is the file and line. The error's message is missing, since it may quote the text.
+    """
+
+    turn_id: str
+    guard: str
+    error: str
+    where: str
+
+
+class GuardDecided(Struct, frozen=True):
+    """A guard's decision to change, retry or block an answer."""
+
+    turn_id: str
+    verdict: GuardVerdict
+
+
+LifecycleEvent = (
+    TurnEnded
+    | RecordUnsaved
+    | StoreRefusal
+    | EventDropped
+    | ActorCrashed
+    | GuardDecided
+    | GuardFailed
+)

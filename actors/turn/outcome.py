@@ -1,9 +1,10 @@
-"""Outcome vocabulary: statuses, end reasons and the status that each reason implies.
+"""Outcome vocabulary: statuses, end reasons and their statuses, and the verdicts of guards.
 
 `docs/reference/outcomes.md` lists every reason with its cause; a test keeps the two in step.
 """
 
 from enum import StrEnum
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -48,6 +49,8 @@ class Reason(StrEnum):
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_TRUNCATED = "upstream_truncated"
     GUARD_BLOCKED = "guard_blocked"
+    GUARD_REJECTED = "guard_rejected"
+    """A guard discarded the answer, and again each further one that it asked for."""
     STORE_UNAVAILABLE = "store_unavailable"
     OWNER_LOST = "owner_lost"
     INTERNAL_ERROR = "internal_error"
@@ -83,6 +86,74 @@ class OnCut(StrEnum):
     """The turn fails."""
 
 
+NEUTRAL_TEXT: Final = "This answer was withheld."
+
+
+class GuardMode(StrEnum):
+    """The part of an answer that is held back until guards have checked it."""
+
+    BUFFER_FIRST = "buffer_first"
+    """The beginning: up to 100 characters or its first sentence. The rest is shown at once."""
+    HOLD_BACK = "hold_back"
+    """Only what could still be part of something that a guard objects to."""
+    BUFFER_ALL = "buffer_all"
+    """All of it, until its end."""
+
+
+class GuardPlan(Struct, frozen=True, kw_only=True):
+    """The guards of a turn. Without `guards`, its answer is not checked and nothing held back."""
+
+    check_input: bool = False
+    """True if the newest messages are scored for injected instructions."""
+    guards: tuple[str, ...] = ()
+    """Names of the guards, in the order of the chain."""
+    mode: GuardMode = GuardMode.HOLD_BACK
+    buffer_max_s: float = 1.5
+    """Longest time for which `buffer_first` holds text back, in seconds."""
+    retries: int = 2
+    """Number of times that the model is asked again because of a guard."""
+    neutral_text: str = NEUTRAL_TEXT
+    """Text that takes the place of an answer that is withheld."""
+    keep_original: bool = False
+    """True if text that a guard removed is stored with its verdict, for audit."""
+    personal_data: tuple[str, ...] = ()
+    """Kinds of personal data to remove."""
+    boundaries: bool = False
+    """True if the system prompt is sent between marks."""
+
+    @property
+    def is_needed(self) -> bool:
+        """True if the turn needs the actor."""
+        return bool(self.guards) or self.boundaries
+
+
+NO_GUARDS: Final = GuardPlan()
+
+Stage = Literal["input", "start", "flow", "end"]
+"""The text that a guard checked: the request, an answer's beginning, its flow, or all of it."""
+
+Finding = Literal["pass", "rewrite", "retry", "block", "failed"]
+
+
+class GuardVerdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A decision of a guard about a turn. It has no text of the turn, unless `original` is kept."""
+
+    guard: str
+    """Name of the guard; `chain` if all guards let a text pass."""
+    stage: Stage
+    verdict: Finding
+    at: float
+    """Seconds since the epoch."""
+    step: int = 0
+    """Number of the model call, from 1; 0 for the request."""
+    count: int = 1
+    """Number of pieces of text that it concerns."""
+    score: float | None = None
+    """Score of an input, from 0 to 1."""
+    original: str | None = None
+    """The text that was removed, only with `keep_original`."""
+
+
 TERMINAL = frozenset({Status.COMPLETED, Status.INCOMPLETE, Status.CANCELLED, Status.FAILED})
 
 STATUS_OF: dict[Reason, Status] = {
@@ -102,6 +173,7 @@ STATUS_OF: dict[Reason, Status] = {
     Reason.UPSTREAM_TIMEOUT: Status.FAILED,
     Reason.UPSTREAM_TRUNCATED: Status.FAILED,
     Reason.GUARD_BLOCKED: Status.FAILED,
+    Reason.GUARD_REJECTED: Status.FAILED,
     Reason.STORE_UNAVAILABLE: Status.FAILED,
     Reason.OWNER_LOST: Status.FAILED,
     Reason.INTERNAL_ERROR: Status.FAILED,

@@ -7,8 +7,8 @@ from msgspec import Struct
 from actors.ports import Provider
 from actors.turn.events import Warning
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
-from actors.turn.outcome import Mode, OnCut, Price
-from actors.turn.store_records import Principal
+from actors.turn.outcome import NO_GUARDS, GuardPlan, GuardVerdict, Mode, OnCut, Price
+from actors.turn.store_records import Authority, Principal
 
 DEFAULT_INSTRUCTION: Final = (
     "Your previous message was cut off in the middle by a technical fault. Continue it exactly "
@@ -89,5 +89,11 @@ class TurnRequest(Struct, frozen=True, kw_only=True):
     """JSON array of the input items, stored for later turns; None if no items are stored."""
     input_ids: tuple[str, ...] = ()
     """Ids of input items that do not name the turn, by which later turns can refer to them."""
+    guards: GuardPlan = NO_GUARDS
+    """The guards of the answer."""
+    authority: Authority | None = None
+    """Trust in the request if its input is suspicious; None means that of the principal."""
+    verdicts: tuple[GuardVerdict, ...] = ()
+    """Verdicts on the request itself."""
     notes: tuple[Warning, ...] = ()
     """Warnings to send directly after `started`, independent of the route."""

@@ -15,10 +15,10 @@ from actors.answer.builder import AnswerBuilder
 from actors.journal.journal import Journal
 from actors.turn.events import Started
 from actors.turn.model_call import ModelCall, Route
-from actors.turn.outcome import DisconnectStage, ErrorInfo, Mode, Reason
+from actors.turn.outcome import DisconnectStage, ErrorInfo, GuardVerdict, Mode, Reason
 from actors.turn.request import TurnRequest
 from actors.turn.step import Step
-from actors.turn.store_records import NewTurn, Stored
+from actors.turn.store_records import Authority, NewTurn, Stored
 
 _NO_CALL = ModelCall(upstream_model="", messages=(), parameters={})
 """Placeholder for an ended turn's call, so that its messages (maybe megabytes) can be freed."""
@@ -51,6 +51,8 @@ class Turn:
     """Answer as far as it is in the journal; only the persister and the finaliser feed it."""
     steps: list[Step] = field(default_factory=list)
     """Model calls of the turn, in order."""
+    verdicts: list[GuardVerdict] = field(default_factory=list)
+    """Decisions of guards, in order."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     cause: Cause | None = None
     final: trio.Event = field(default_factory=trio.Event)
@@ -69,7 +71,8 @@ class Turn:
     """End of the time budget on trio's clock."""
 
     def __post_init__(self) -> None:
-        """Start the time budget."""
+        """Start the time budget, and take over the verdicts on the request."""
+        self.verdicts += self.request.verdicts
         self.budget_ends = trio.current_time() + self.request.total_s
         self.scope.deadline = self.budget_ends
 
@@ -90,6 +93,7 @@ class Turn:
             conversation=request.conversation,
             input_items=request.input_items if self.keeps_content else None,
             input_ids=request.input_ids if self.keeps_content else (),
+            authority=self.authority,
         )
 
     def started(self, route: Route | None) -> Started:
@@ -102,6 +106,11 @@ class Turn:
             created_at=self.created_at,
             input_estimate=self.steps[-1].input_estimate if route else 0,
         )
+
+    @property
+    def authority(self) -> Authority:
+        """Trust in the request: that of its caller, or less if its input is suspicious."""
+        return self.request.authority or self.request.principal.authority
 
     @property
     def keeps_content(self) -> bool:

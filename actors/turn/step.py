@@ -23,7 +23,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import ModelCall, Route, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Price, Reason, Usage, cost_micros
 from actors.turn.store_records import AttemptRecord, StepRecord
 
 _NOT_FAILED = frozenset({"running", "answered", "cancelled", "crashed"})
@@ -101,6 +101,11 @@ class AttemptUsage:
         """True if no content has followed a finish reason, which proves the answer complete."""
         return self.finished_at == self.deltas
 
+    @property
+    def generated(self) -> int:
+        """Number of characters that the model generated, shown or not."""
+        return sum(map(len, self.output)) + sum(map(len, self.reasoning))
+
     def end(self, now: float) -> None:
         """Record the end of the attempt, at `now` seconds since the epoch."""
         self.ended_at = now
@@ -168,9 +173,10 @@ class AttemptUsage:
             return  # `deltas` does not separate reasoning from text
         estimates.learn(model, text, self.deltas, tokens)
 
-    def record(self, number: int, usage: Usage | None) -> AttemptRecord:
+    def record(self, step: int, number: int, usage: Usage | None, price: Price) -> AttemptRecord:
         """Return the stored record of the attempt, with its usage if that is known."""
         return AttemptRecord(
+            step=step,
             number=number,
             provider=self.route.provider,
             upstream_model=self.route.upstream_model,
@@ -181,6 +187,7 @@ class AttemptUsage:
             message=self.note,
             input_tokens=usage.input_tokens if usage else None,
             output_tokens=usage.output_tokens if usage else None,
+            cost_micros=cost_micros(usage, price) if usage else None,
         )
 
 
@@ -197,6 +204,8 @@ class Step:
     """Finish reason, once the persister has consumed it."""
     stop_sequence: str | None = None
     """Stop sequence that ended the answer, if the provider named it."""
+    withheld: int = 0
+    """Characters of the answer that guards withheld, which are not charged."""
 
     def begin(self, route: Route, now: float) -> AttemptUsage:
         """Add a new attempt, started at `now`, and return it."""
@@ -218,11 +227,18 @@ class Step:
         for attempt in self.attempts:
             attempt.kept = False
 
-    def current_records(self) -> tuple[AttemptRecord, ...]:
-        """Return the records of a live turn's attempts, without estimates."""
-        return tuple(t.record(n, t.reported) for n, t in enumerate(self.attempts, 1))
+    def reject(self, note: str) -> None:
+        """Record that a guard discarded the answer, for which the model is asked again."""
+        self.discard()
+        if self.attempts:
+            self.attempts[-1].result, self.attempts[-1].note = "rejected", note
 
-    def record(self, estimates: Estimator) -> StepRecord:
+    def current_records(self, price: Price) -> tuple[AttemptRecord, ...]:
+        """Return the records of a live turn's attempts, without estimates."""
+        attempts = enumerate(self.attempts, 1)
+        return tuple(t.record(self.number, n, t.reported, price) for n, t in attempts)
+
+    def record(self, estimates: Estimator, price: Price) -> StepRecord:
         """Return the stored record of a step with attempts; usage not reported is estimated."""
         attempts = enumerate(self.attempts, 1)
         return StepRecord(
@@ -230,7 +246,10 @@ class Step:
             started_at=self.attempts[0].started_at,
             ended_at=self.attempts[-1].ended_at,
             finish=self.finish.value if self.finish else None,
-            attempts=tuple(t.record(n, t.usage(self.call, estimates)) for n, t in attempts),
+            attempts=tuple(
+                one.record(self.number, n, one.usage(self.call, estimates), price)
+                for n, one in attempts
+            ),
         )
 
     def charged(self, estimates: Estimator) -> Usage | None:
@@ -243,14 +262,23 @@ class Step:
             usage for attempt in kept if (usage := attempt.usage(self.call, estimates)) is not None
         ]
         if len(usages) < 2:
-            return usages[0] if usages else None
+            return self._without_withheld(usages[0], kept) if usages else None
         shown = [_shown(attempt, usage) for attempt, usage in zip(kept, usages, strict=True)]
-        return replace(
+        total = replace(
             usages[0],
             output_tokens=sum(shown),
             reasoning_tokens=sum(usage.reasoning_tokens for usage in usages),
             estimated=True,
         )
+        return self._without_withheld(total, kept)
+
+    def _without_withheld(self, usage: Usage, kept: list[AttemptUsage]) -> Usage:
+        """Return the usage without what guards withheld, in proportion to its characters."""
+        generated = sum(attempt.generated for attempt in kept)
+        if not self.withheld or not generated:
+            return usage
+        share = max(0.0, 1 - self.withheld / generated)
+        return replace(usage, output_tokens=round(usage.output_tokens * share), estimated=True)
 
     def _chargeable(self) -> list[AttemptUsage]:
         """Return the attempts whose output was kept, or else those that did not fail."""
@@ -285,7 +313,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
 
 def _shown(attempt: AttemptUsage, usage: Usage) -> int:
     """Return the tokens of the shown output, in proportion to its characters."""
-    generated = sum(map(len, attempt.output)) + sum(map(len, attempt.reasoning))
+    generated = attempt.generated
     withheld = min(attempt.withheld + attempt.dropped, generated)
     if not withheld:
         return usage.output_tokens

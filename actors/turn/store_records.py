@@ -1,6 +1,7 @@
 """Records that a turn leaves in the store, re-exported so that `actors` names the store once."""
 
 from store.records.turn_records import AttemptRecord as AttemptRecord
+from store.records.turn_records import Authority as Authority
 from store.records.turn_records import ConversationBusy as ConversationBusy
 from store.records.turn_records import Finalised as Finalised
 from store.records.turn_records import FinalRecord as FinalRecord

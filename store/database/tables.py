@@ -72,6 +72,8 @@ turns = sa.Table(
     sa.Column("previous_id", sa.String),
     sa.Column("conversation", sa.String),
     _time("deleted_at", nullable=True),
+    sa.Column("authority", sa.String),
+    sa.Column("verdicts", sa.Text),
     # `previous_id` is in the index for chains: in the row it is stored behind `dialect_options`,
     # which may be large.
     sa.Index(None, "tenant_id", "id", "previous_id"),
@@ -136,6 +138,7 @@ turn_attempts = sa.Table(
     sa.Column("message", sa.Text),
     sa.Column("input_tokens", sa.BigInteger),
     sa.Column("output_tokens", sa.BigInteger),
+    sa.Column("cost_micros", sa.BigInteger),
 )
 
 turn_segments = sa.Table(

@@ -7,7 +7,7 @@ Imports `store.database.tables` in `env` only, because a start without migration
 Alembic. `store.database.engine` decides if they run.
 """
 
-KNOWN = ("0001", "0002", "0003", "0004")
+KNOWN = ("0001", "0002", "0003", "0004", "0005")
 """All revisions, oldest first.
 
 Listed here so that a start without migrations does not import Alembic; a test compares the list

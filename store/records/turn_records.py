@@ -56,6 +56,8 @@ class BegunTurn(Struct, frozen=True, kw_only=True):
 
     A turn that ends without an answer is removed from it.
     """
+    authority: Authority | None = None
+    """Trust in the request: that of its key, or less if its input is suspicious."""
 
 
 class NewTurn(BegunTurn, frozen=True, kw_only=True):
@@ -81,6 +83,7 @@ class Segment(Struct, frozen=True):
 class AttemptRecord(Struct, frozen=True, kw_only=True):
     """One try of a step on one route."""
 
+    step: int = 1
     number: int
     provider: str
     upstream_model: str
@@ -92,6 +95,8 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
     message: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost_micros: int | None = None
+    """Cost of these tokens at the model's price, whether the turn is charged for them or not."""
 
 
 class StepRecord(Struct, frozen=True, kw_only=True):
@@ -149,6 +154,10 @@ class FinalRecord(Struct, frozen=True, kw_only=True):
     """Ids of those of them whose ids do not name the turn."""
     heard: bool = True
     """True if any part of the answer may have reached the client."""
+    verdicts: str | None = None
+    """JSON array of `actors.turn.guard_plan.GuardVerdict`; None without any."""
+    rewrites_journal: bool = False
+    """True if `segment` takes the place of all segments of the turn that are stored."""
 
     @property
     def has_answer(self) -> bool:
@@ -184,6 +193,7 @@ class TurnView(BegunTurn, frozen=True, kw_only=True):
     last_event: int | None
     """Number of the last stored event; None if no event was journalled yet."""
     epoch: int
+    verdicts: str | None = None
     attempts: tuple[AttemptRecord, ...] = ()
     deleted_at: float | None = None
     """Time at which the turn's content was deleted."""

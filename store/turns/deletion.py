@@ -42,7 +42,9 @@ class Deletions:
                 turns.c.tenant_id == sa.bindparam("the_tenant"),
                 turns.c.deleted_at.is_(None),
             )
-            .values({name: sa.bindparam(name) for name in ("deleted_at", "dialect_options")})
+            .values(
+                {name: sa.bindparam(name) for name in ("deleted_at", "dialect_options", "verdicts")}
+            )
         )
         self._delete_messages = prepare(sa.delete(messages).where(messages.c.turn_id == the_turn))
         self._delete_ids = prepare(sa.delete(item_ids).where(item_ids.c.turn_id == the_turn))
@@ -56,7 +58,12 @@ class Deletions:
 
     def _delete(self, cursor: DBAPICursor, request: Deletion) -> bool:
         the_turn = {"the_turn": request.turn_id}
-        mark = {"deleted_at": request.at, "dialect_options": _ERASED_OPTIONS}
+        # Verdicts may contain the text that a guard removed (`guards.keep_original`).
+        mark = {
+            "deleted_at": request.at,
+            "dialect_options": _ERASED_OPTIONS,
+            "verdicts": None,
+        }
         if not self._mark.run(cursor, the_turn | mark | {"the_tenant": request.tenant_id}):
             return False
         self._delete_messages.run(cursor, the_turn)

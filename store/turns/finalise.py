@@ -55,6 +55,9 @@ class FinalWrites:
         self._usage = prepare(sa.insert(tables.usage_records))
         self._step = prepare(sa.insert(tables.turn_steps))
         self._attempt = prepare(sa.insert(tables.turn_attempts))
+        stored = tables.turn_segments.c
+        of_turn = stored.turn_id == sa.bindparam("the_turn")
+        self._remove_segments = prepare(sa.delete(tables.turn_segments).where(of_turn))
         self._segment = prepare(backend.insert_or_extend(tables.turn_segments, None))
 
     def _finalise(self, cursor: DBAPICursor, records: Sequence[FinalRecord]) -> Sequence[Finalised]:
@@ -71,6 +74,8 @@ class FinalWrites:
         kept = [record for record, _, keep in decided if keep]
         self._message.run_many(cursor, _message_rows(kept))
         self._ids.run_many(cursor, [row for record in kept for row in _answer_id_rows(record)])
+        rewritten = [{"the_turn": r.turn.id} for r in won if r.rewrites_journal]
+        self._remove_segments.run_many(cursor, rewritten)
         segments = [_row(r, r.segment, created_at=r.ended_at) for r in kept if r.segment]
         self._segment.run_many(cursor, segments)
         return [answer for _, answer, _ in decided]

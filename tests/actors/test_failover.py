@@ -22,7 +22,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import Capabilities, FailureKind, UpstreamFailure
-from actors.turn.outcome import ErrorInfo, OnCut, Reason, Usage
+from actors.turn.outcome import ErrorInfo, OnCut, Price, Reason, Usage
 from actors.turn.request import TurnRequest
 from actors.turn.step import charged
 from tests.support.turn_fakes import (
@@ -74,7 +74,7 @@ class StreamerSetup:
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
-        return [(a.provider, a.result) for a in self.turn.steps[0].current_records()]
+        return [(a.provider, a.result) for a in self.turn.steps[0].current_records(Price())]
 
     @property
     def charged(self) -> Usage | None:
@@ -264,7 +264,7 @@ async def test_rejection_of_a_continuation_is_only_in_the_attempts(
     setup = StreamerSetup(ScriptedProvider(text("a b c"), CUT), spare(head=no))
     await setup.run()
     assert "org-9" not in setup.error.message
-    assert [a.message for a in setup.turn.steps[0].current_records()][1] == no.message
+    assert [a.message for a in setup.turn.steps[0].current_records(Price())][1] == no.message
 
 
 async def test_rejection_after_an_unseen_interruption_is_not_a_client_mistake(

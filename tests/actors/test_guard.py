@@ -1,64 +1,219 @@
-"""Tests of the guard: screens may hold back and change drafts; an empty chain is free."""
+"""Tests of guards in whole turns: retries, late verdicts, time, and every kind of early end."""
 
-from actors.accumulator import Draft
-from actors.guard import Guard, watch
-from actors.runtime.batch_channel import BatchChannel
-from actors.turn.chunks import FinishChunk
-from actors.turn.events import Text
-from actors.turn.outcome import Reason
-from tests.support.turn_fakes import HoldingScreen
+import msgspec
+import pytest
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock
 
-FINISH = FinishChunk(Reason.STOP)
-
-
-class Uppercase:
-    """A screen that converts text to upper case."""
-
-    def step(self, drafts: list[Draft]) -> list[Draft]:
-        return [Text(d.delta.upper()) if isinstance(d, Text) else d for d in drafts]
-
-    def end(self) -> list[Draft]:
-        return []
-
-
-def test_empty_chain_returns_the_same_list() -> None:
-    guard = Guard()
-    drafts: list[Draft] = [Text("a")]
-    assert guard.step(drafts) is drafts
-    assert guard.end() == []
-
-
-def test_screen_holds_back_until_it_decides() -> None:
-    guard = Guard((HoldingScreen(),))
-    assert guard.step([Text("one ")]) == []
-    assert guard.step([Text("two. "), FINISH]) == [Text("one "), Text("two. ")]
+from actors.guards.spec import PASS, Action, Block, Retry, Rewrite, Scores, TextCheck, Verdict
+from actors.journal.checkpointer import decode_events
+from actors.run_turn import run_turn
+from actors.turn import events
+from actors.turn.events import Ended, Replace, Text
+from actors.turn.lifecycle_events import GuardFailed
+from actors.turn.messages import UserMessage, text_of
+from actors.turn.outcome import GuardMode, GuardVerdict, Price, Reason, Status
+from actors.turn.state import Turn
+from tests.support.turn_fakes import (
+    FOREVER,
+    Scene,
+    ScriptedProvider,
+    TurnHarness,
+    a_guard,
+    a_request,
+    stop,
+    text,
+)
 
 
-def test_finish_waits_until_everything_is_released() -> None:
-    guard = Guard((HoldingScreen(), Uppercase()))
-    assert guard.step([Text("a. ")]) == [Text("A. ")]
-    assert guard.step([Text("held"), FINISH]) == []
-    assert guard.end() == [Text("HELD"), FINISH]
+def judge(text: str, scores: Scores) -> Verdict:
+    """Retry `bad`, block `worse`, and correct `teh`."""
+    if "worse" in text:
+        return Block()
+    if "bad" in text:
+        return Retry("Be good.")
+    return Rewrite(text.replace("teh", "the")) if "teh" in text else PASS
 
 
-def test_text_held_at_the_end_passes_later_screens() -> None:
-    guard = Guard((HoldingScreen(), Uppercase()))
-    assert guard.step([Text("held")]) == []
-    assert guard.end() == [Text("HELD")]
+JUDGE = a_guard(TextCheck(check=judge), name="judge", action=Action.BLOCK, streaming=True)
+PRICE = Price(input=1_000_000, output=2_000_000)
 
 
-def test_two_holding_screens_release_in_order() -> None:
-    guard = Guard((HoldingScreen(), HoldingScreen()))
-    assert guard.step([Text("a. ")]) == [Text("a. ")]
-    assert guard.step([Text("b"), Text("c")]) == []
-    assert guard.end() == [Text("b"), Text("c")]
+def guarded(harness: TurnHarness, mode: GuardMode, **more: object) -> Turn:
+    asked = a_request(*harness.providers, price=PRICE)
+    plan = replace(asked.guards, guards=("judge",), mode=mode, **more)
+    return harness.turn(replace(asked, guards=plan))
 
 
-async def test_actor_sends_passed_drafts_and_held_ones_at_the_end() -> None:
-    inbox: BatchChannel[Draft] = BatchChannel()
-    outbox: BatchChannel[Draft] = BatchChannel()
-    with inbox.sender:
-        await inbox.sender.put([Text("a. ")])
-        await inbox.sender.put([Text("b")])
-    await watch(Guard((HoldingScreen(),)), inbox.receiver, outbox.sender)
-    assert [batch async for batch in outbox.receiver] == [[Text("a. "), Text("b")]]
+def verdicts(turn: Turn) -> list[tuple[str, str, str, int]]:
+    return [(one.guard, one.stage, one.verdict, one.step) for one in turn.verdicts]
+
+
+def stored(harness: TurnHarness) -> str:
+    """Return all text of the answer that was stored or published, by any way."""
+    record = harness.record
+    segments = [decode_events(s.blob) for s in harness.store.kept.get("turn_1", {}).values()]
+    return repr((segments, record.text, record.items, record.verdicts, record.steps))
+
+
+async def test_retry_gives_one_answer_and_two_recorded_attempts(autojump_clock: MockClock) -> None:
+    again = Scene((text("A good answer."), stop()))
+    main = ScriptedProvider(text("A bad "), text("answer."), stop(), then=[again])
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_ALL)
+    await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
+    assert (harness.record.status, harness.record.text) == ("completed", "A good answer.")
+    (first, _), (second, _) = main.calls
+    assert second.messages[:-1] == first.messages
+    note = second.messages[-1]
+    assert isinstance(note, UserMessage)
+    assert "Be good." in text_of(note)
+    one, other = [step.attempts[0] for step in harness.record.steps]
+    assert (one.step, one.result, one.message) == (1, "rejected", "judge: Be good.")
+    assert (other.step, other.result) == (2, "answered")
+    assert one.cost_micros == (one.input_tokens or 0) + 2 * (one.output_tokens or 0)
+    usage = harness.record.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (other.input_tokens, other.output_tokens)
+    assert verdicts(turn) == [("judge", "end", "retry", 1), ("chain", "end", "pass", 2)]
+    assert events.Retry("judge") in turn.journal.events
+    assert "bad" not in stored(harness)
+    assert all(answer.left == 1 for answer in main.answers)
+
+
+async def test_upstream_is_closed_as_soon_as_a_guard_decides(autojump_clock: MockClock) -> None:
+    again = Scene((text("A good answer."), stop()))
+    beginning = text("This is a bad beginning of it. And ")
+    main = ScriptedProvider(beginning, 1.0, text("more"), FOREVER, then=[again])
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_FIRST)
+    await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
+    assert main.answers[0].left_at == 0
+    assert harness.record.text == "A good answer."
+
+
+async def test_answers_that_stay_bad_are_rejected(autojump_clock: MockClock) -> None:
+    main = ScriptedProvider(text("A bad answer."), stop())
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_ALL)
+    await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
+    assert (harness.record.status, harness.record.reason) == ("failed", "guard_rejected")
+    assert harness.record.text == "This answer was withheld."
+    assert len(main.calls) == 3
+    assert harness.record.usage is not None
+    assert harness.record.usage.output_tokens == 0
+    assert "bad" not in stored(harness)
+
+
+@pytest.mark.parametrize(
+    ("last", "kept", "reason"),
+    [
+        ("teh end.", "A first sentence, as shown. And the end.", Reason.CONTENT_FILTER),
+        ("worse.", "This answer was withheld.", Reason.GUARD_BLOCKED),
+    ],
+)
+async def test_late_verdict_withdraws_what_was_shown_and_stored(
+    last: str, kept: str, reason: Reason, autojump_clock: MockClock
+) -> None:
+    main = ScriptedProvider(
+        text("A first sentence, as shown. "), 5.0, text("And "), 5.0, text(last), 5.0, stop()
+    )
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_FIRST)
+    seen: list[str] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(harness.checkpointer.run)
+        reading = turn.journal.subscribe()
+
+        async def read() -> None:
+            while not reading.exhausted:
+                seen.extend(e.delta for e in await reading.read() if isinstance(e, Text))
+
+        nursery.start_soon(read)
+        await run_turn(turn, harness.dependencies)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert "".join(seen).startswith("A first sentence, as shown. And ")
+    assert harness.store.flushes
+    assert (harness.record.reason, harness.record.text) == (reason.value, kept)
+    assert harness.record.rewrites_journal
+    journal = harness.store.journal("turn_1")
+    assert journal == turn.journal.events
+    assert "".join(e.delta for e in journal if isinstance(e, Text)) == kept
+    assert [e.text for e in journal if isinstance(e, Replace)] == [kept]
+    assert harness.record.usage is not None
+    assert harness.record.usage.output_tokens == 0
+
+
+async def test_time_opens_the_buffer(autojump_clock: MockClock) -> None:
+    main = ScriptedProvider(text("Hm "), 10.0, text("well."), stop())
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_FIRST, buffer_max_s=1.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_turn, turn, harness.dependencies)
+        await trio.sleep(1.4)
+        assert turn.answer.text == ""
+        await trio.sleep(0.2)
+        assert turn.answer.text == "Hm "
+    assert harness.record.text == "Hm well."
+
+
+@pytest.mark.parametrize("mode", GuardMode)
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.CLIENT_DISCONNECTED, Status.INCOMPLETE),
+        (Reason.CANCEL_REQUESTED, Status.CANCELLED),
+        (Reason.TIME_BUDGET, Status.INCOMPLETE),
+    ],
+)
+async def test_early_end_leaves_one_record_without_withheld_text(
+    mode: GuardMode, reason: Reason, status: Status, autojump_clock: MockClock
+) -> None:
+    held = a_guard(TextCheck(check=judge), name="judge", action=Action.BLOCK)
+    main = ScriptedProvider(text("bad"), 2.0, text(" more"), FOREVER)
+    harness = TurnHarness(main, guards=[held])
+    turn = guarded(harness, mode, buffer_max_s=60.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_turn, turn, harness.dependencies)
+        await trio.sleep(1)
+        turn.stop(reason)
+    assert (harness.record.status, harness.record.reason) == (status.value, reason.value)
+    ends = [event for event in turn.journal.events if isinstance(event, Ended)]
+    assert len(ends) == 1
+    if mode is not GuardMode.HOLD_BACK:  # which has nothing to hold here
+        assert harness.record.text == ""
+        assert "bad" not in stored(harness)
+        assert harness.record.usage is not None
+        assert harness.record.usage.output_tokens == 0
+
+
+async def test_original_is_kept_only_for_audit(autojump_clock: MockClock) -> None:
+    for keep in (False, True):
+        main = ScriptedProvider(text("teh answer."), stop())
+        harness = TurnHarness(main, guards=[JUDGE])
+        turn = guarded(harness, GuardMode.BUFFER_ALL, keep_original=keep)
+        await run_turn(turn, harness.dependencies)
+        assert harness.record.text == "the answer."
+        kept = msgspec.json.decode(harness.record.verdicts or "", type=list[GuardVerdict])
+        assert kept[0].original == ("teh answer." if keep else None)
+
+
+async def test_failure_of_a_guard_is_reported_without_text(autojump_clock: MockClock) -> None:
+    def fail(text: str, scores: Scores) -> Verdict:
+        raise ValueError(text)
+
+    main = ScriptedProvider(text("An answer."), stop())
+    flawed = a_guard(TextCheck(check=fail), name="judge", action=Action.REWRITE)
+    harness = TurnHarness(main, guards=[flawed])
+    turn = guarded(harness, GuardMode.HOLD_BACK)
+    await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
+    assert harness.record.text == "An answer."
+    (failure,) = [e for e in harness.observer.published if isinstance(e, GuardFailed)]
+    assert (failure.guard, failure.error) == ("judge", "ValueError")
+    assert "An answer" not in repr(failure)

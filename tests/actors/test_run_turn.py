@@ -6,13 +6,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from actors.accumulator import Draft
+from actors.accumulator import Accumulator, Draft
+from actors.attempts.attempt import Item
 from actors.finalisation.finaliser import SPOOL_TIMEOUT_S
 from actors.journal.journal import Journal
 from actors.ports import AnswerStream, ignore
 from actors.run_turn import run_turn
 from actors.turn import events
-from actors.turn.chunks import FinishChunk, ToolCallChunk, UsageChunk
+from actors.turn.chunks import FinishChunk, TextChunk, ToolCallChunk, UsageChunk
 from actors.turn.events import Ended, Started, Text
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
 from actors.turn.outcome import DisconnectStage, Mode, Price, Reason, Status
@@ -24,12 +25,13 @@ from tests.support.sample_events import USAGE
 from tests.support.turn_fakes import (
     FINALISE_S,
     FOREVER,
-    HoldingScreen,
+    HELD,
     Line,
     ScriptedProvider,
     StoreBug,
     StoreFault,
     TurnHarness,
+    a_guard,
     a_request,
     stop,
     text,
@@ -43,16 +45,18 @@ class Bug(Exception):
     pass
 
 
-class BuggyScreen:
-    """A screen that crashes on the text `bug`."""
+@pytest.fixture
+def fragile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the accumulator crash at the text `bug`, and then at every later step."""
+    step, broken = Accumulator.step, set[Accumulator]()
 
-    def step(self, drafts: list[Draft]) -> list[Draft]:
-        if Text("bug") in drafts:
+    def fragile_step(accumulator: Accumulator, items: list[Item]) -> list[Draft]:
+        if TextChunk("bug") in items or accumulator in broken:
+            broken.add(accumulator)
             raise Bug
-        return drafts
+        return step(accumulator, items)
 
-    def end(self) -> list[Draft]:
-        return []
+    monkeypatch.setattr(Accumulator, "step", fragile_step)
 
 
 async def run_checked(harness: TurnHarness, turn: Turn | None = None) -> Turn:
@@ -326,34 +330,35 @@ async def test_size_limit_wins_over_a_finish_in_the_same_read(
     assert outcome(turn) == (Status.INCOMPLETE, Reason.SIZE_LIMIT)
 
 
-async def test_held_text_is_charged_at_a_cancel_but_not_stored(autojump_clock: MockClock) -> None:
+async def test_held_text_is_neither_stored_nor_charged_at_a_cancel(
+    autojump_clock: MockClock,
+) -> None:
     harness = TurnHarness(
         ScriptedProvider(text("Shown. "), 0.5, text("abcdefgh"), FOREVER),
-        screens=lambda: (HoldingScreen(),),
+        guards=[a_guard(HELD)],
     )
     turn = harness.turn()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run_checked, harness, turn)
         await trio.sleep(1)
         turn.stop(Reason.CANCEL_REQUESTED)
-    assert harness.record.text == "Shown. "
+    assert harness.record.text == "Shown."
     assert harness.record.usage is not None
-    assert harness.record.usage.output_tokens == LearningEstimator().estimate("", "Shown. abcdefgh")
+    (attempt,) = harness.record.steps[0].attempts
+    whole = LearningEstimator().estimate("", "Shown. abcdefgh")
+    assert attempt.output_tokens == whole
+    assert harness.record.usage.output_tokens == round(whole * len("Shown.") / 15)
 
 
 async def test_held_text_is_shown_at_the_end(autojump_clock: MockClock) -> None:
-    harness = TurnHarness(
-        ScriptedProvider(text("held"), stop()), screens=lambda: (HoldingScreen(),)
-    )
+    harness = TurnHarness(ScriptedProvider(text("held"), stop()), guards=[a_guard(HELD)])
     turn = await run_checked(harness)
     assert outcome(turn) == (Status.COMPLETED, Reason.STOP)
     assert harness.record.text == "held"
 
 
 async def test_held_text_is_not_shown_in_another_turn(autojump_clock: MockClock) -> None:
-    harness = TurnHarness(
-        ScriptedProvider(text("mine"), 1.0, stop()), screens=lambda: (HoldingScreen(),)
-    )
+    harness = TurnHarness(ScriptedProvider(text("mine"), 1.0, stop()), guards=[a_guard(HELD)])
     async with trio.open_nursery() as nursery:
         for number in range(3):
             turn = harness.turn(turn_id=f"turn_{number}")
@@ -433,14 +438,12 @@ async def test_lost_finalise_race_publishes_the_winners_end(
     assert harness.store.records == []
 
 
-async def test_crash_of_an_actor_is_reported(autojump_clock: MockClock) -> None:
-    harness = TurnHarness(
-        ScriptedProvider(text("ok"), 1.0, text("bug"), FOREVER), screens=lambda: (BuggyScreen(),)
-    )
+async def test_crash_of_an_actor_is_reported(fragile: None, autojump_clock: MockClock) -> None:
+    harness = TurnHarness(ScriptedProvider(text("ok"), 1.0, text("bug"), FOREVER))
     turn = await run_checked(harness)
     assert outcome(turn) == (Status.FAILED, Reason.INTERNAL_ERROR)
     assert harness.record.text == "ok"
-    assert bugs_reported(harness) == 1
+    assert bugs_reported(harness) == 2  # the leftovers crash, too
 
 
 async def test_crash_of_a_provider_is_reported(autojump_clock: MockClock) -> None:
@@ -451,31 +454,6 @@ async def test_crash_of_a_provider_is_reported(autojump_clock: MockClock) -> Non
     assert error is not None
     assert error.status == 500
     assert bugs_reported(harness) == 1
-
-
-async def test_second_crash_on_the_leftovers_is_reported_too(
-    autojump_clock: MockClock,
-) -> None:
-    harness = TurnHarness(ScriptedProvider(text("a"), FOREVER), screens=lambda: (StuckScreen(),))
-    turn = await run_checked(harness)
-    assert outcome(turn) == (Status.FAILED, Reason.INTERNAL_ERROR)
-    assert bugs_reported(harness) == 2
-
-
-class StuckScreen:
-    """A screen that crashes on the first text and on every later step."""
-
-    def __init__(self) -> None:
-        self.broken = False
-
-    def step(self, drafts: list[Draft]) -> list[Draft]:
-        self.broken |= any(isinstance(draft, Text) for draft in drafts)
-        if self.broken:
-            raise Bug
-        return drafts
-
-    def end(self) -> list[Draft]:
-        return []
 
 
 async def test_crash_while_building_the_record_loses_only_content(

@@ -33,12 +33,13 @@ from tests.support.sample_events import answer_chunks
 from tests.support.sizes import examples
 from tests.support.turn_fakes import (
     FOREVER,
+    HELD,
     AtStep,
-    HoldingScreen,
     Line,
     ScriptedProvider,
     StoreFault,
     TurnHarness,
+    a_guard,
     a_request,
     text_in,
 )
@@ -112,7 +113,7 @@ class Run:
             for number, (head, lines) in enumerate(scenario.routes)
         ]
         self.harness = TurnHarness(
-            *self.providers, screens=lambda: (HoldingScreen(),) if scenario.holding else ()
+            *self.providers, guards=[a_guard(HELD)] if scenario.holding else []
         )
         self.harness.store.takes_s = scenario.store_takes_s
         self.harness.store.trouble = scenario.trouble

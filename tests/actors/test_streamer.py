@@ -17,7 +17,7 @@ from actors.streamer import Streamer
 from actors.turn import events
 from actors.turn.chunks import FinishChunk, SkippedChunk, TextChunk, UsageChunk
 from actors.turn.model_call import FailureKind, ModelCall, UpstreamFailure
-from actors.turn.outcome import Reason
+from actors.turn.outcome import Price, Reason
 from actors.turn.request import Timeouts
 from actors.turn.state import Turn
 from actors.usage.estimator import LearningEstimator
@@ -59,7 +59,7 @@ class StreamerSetup:
 
     @property
     def attempts(self) -> list[tuple[str, str]]:
-        return [(a.provider, a.result) for a in self.turn.steps[0].current_records()]
+        return [(a.provider, a.result) for a in self.turn.steps[0].current_records(Price())]
 
     @property
     def reason(self) -> Reason | None:
@@ -328,7 +328,7 @@ async def test_each_attempt_has_its_own_timeouts(autojump_clock: MockClock) -> N
     )
     await setup.run()
     assert setup.attempts == [("main", "first_byte_timeout"), ("spare", "answered")]
-    first, second = setup.turn.steps[0].current_records()
+    first, second = setup.turn.steps[0].current_records(Price())
     assert second.started_at == first.ended_at
 
 

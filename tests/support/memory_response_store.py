@@ -168,6 +168,8 @@ def ended_turn_view(record: FinalRecord) -> TurnView:
         ended_at=record.ended_at,
         last_event=record.last_event,
         epoch=record.epoch,
+        authority=record.turn.authority,
+        verdicts=record.verdicts,
         attempts=tuple(attempt for step in record.steps for attempt in step.attempts),
     )
 

@@ -94,9 +94,8 @@ answer_events: st.SearchStrategy[AnyEvent] = st.one_of(
     st.builds(events.ToolCall, st.integers(0, 3), short_text, short_text, short_text, kinds),
     st.builds(events.Warning, st.just("half_time"), short_text),
     st.builds(events.RouteChanged, st.just("spare"), st.just("spare-model"), st.just("refused")),
-    st.builds(events.Replace, short_text, st.just("guard")),
 )
-"""Events allowed between `started` and the end, except `retry` and `recovered`."""
+"""Events allowed between `started` and the end, except `retry`, `replace` and `recovered`."""
 
 answer_chunks: st.SearchStrategy[Chunk] = st.one_of(
     st.builds(TextChunk, short_text),

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 import trio
+from msgspec import structs
 
-from actors.accumulator import Draft
 from actors.finalisation.finaliser import Finaliser
-from actors.guard import Screen
+from actors.guard import Guards
+from actors.guards.spec import Action, Check, GuardSpec, SpanCheck
 from actors.journal.checkpointer import Checkpointer, decode_events
 from actors.ports import AnswerStream, ignore
 from actors.routing.breaker import BreakerSettings
@@ -189,21 +190,15 @@ class ScriptedProvider:
         return answer
 
 
-class HoldingScreen:
-    """A screen that holds everything back until a text with a full stop."""
+HELD = SpanCheck(settle=lambda text: text.rfind(".") + 1, find=lambda text: [])
+"""A check that holds text back until a full stop."""
 
-    def __init__(self) -> None:
-        self.held: list[Draft] = []
 
-    def step(self, drafts: list[Draft]) -> list[Draft]:
-        self.held += drafts
-        if any(isinstance(d, events.Text) and "." in d.delta for d in drafts):
-            return self.end()
-        return []
-
-    def end(self) -> list[Draft]:
-        released, self.held = self.held, []
-        return released
+def a_guard(
+    check: Check | None, *, name: str = "guard", action: Action = Action.REWRITE, **more: object
+) -> GuardSpec:
+    """Return a guard that has this check in every turn."""
+    return GuardSpec(name=name, does="Tests.", action=action, make=lambda context: check, **more)  # type: ignore[arg-type]
 
 
 class AtStep(trio.abc.Instrument):
@@ -269,6 +264,8 @@ class MemoryStore:
         if self.winner is not None:
             return self.winner
         self.finals.append(record)
+        if record.rewrites_journal:
+            self.kept.pop(record.turn.id, None)
         if record.segment is not None:
             self._keep(record.segment)
         await trio.sleep(self.takes_s)
@@ -338,8 +335,10 @@ class RecordingObserver:
     troubles: list[BaseException] = field(default_factory=list)
     out_of_order: list[BaseException] = field(default_factory=list)
     crashes: list[BaseException] = field(default_factory=list)
+    published: list[LifecycleEvent] = field(default_factory=list)
 
     def publish(self, event: LifecycleEvent) -> None:
+        self.published.append(event)
         match event:
             case TurnEnded(record, stored, took_s):
                 assert took_s >= 0
@@ -354,16 +353,13 @@ class RecordingObserver:
                 self.crashes.append(error)
 
 
-Screens = Callable[[], tuple[Screen, ...]]
-
-
 class TurnHarness:
     """The dependencies of turns, with fakes for providers, store and observer."""
 
     def __init__(
         self,
         *providers: ScriptedProvider,
-        screens: Screens = tuple,
+        guards: Sequence[GuardSpec] = (),
         store: MemoryStore | None = None,
     ) -> None:
         self.store = store or MemoryStore()
@@ -383,12 +379,16 @@ class TurnHarness:
             ),
             bus=self.observer,
             now=now,
-            screens=screens,
+            guards=Guards({guard.name: guard for guard in guards}),
         )
 
     def turn(self, asked: TurnRequest | None = None, turn_id: str = "turn_1") -> Turn:
         """Return a turn that is not running yet, by default with a route to each provider."""
-        return Turn(turn_id, asked or a_request(*self.providers), "owner_1", now())
+        asked = asked or a_request(*self.providers)
+        if not asked.guards.guards:
+            names = tuple(self.dependencies.guards.specs)
+            asked = structs.replace(asked, guards=structs.replace(asked.guards, guards=names))
+        return Turn(turn_id, asked, "owner_1", now())
 
     @property
     def record(self) -> FinalRecord:

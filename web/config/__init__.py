@@ -2,7 +2,7 @@
 
 - `load`: reads and merges the sources, and writes a configuration as TOML
 - `config`: the configuration as a whole
-- `sections`, `provider_settings`, `model_settings`: its tables
+- `sections`, `provider_settings`, `model_settings`, `guard_settings`: its tables
 - `field_types`: secrets, addresses and other types of settings
 - `error_messages`: error texts for the operator
 - `reference`: lists every setting

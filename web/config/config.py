@@ -7,9 +7,12 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from actors.turn.outcome import Mode, Price
+from actors.guards.spec import Action
+from actors.turn.outcome import GuardMode, GuardPlan, Mode, Price
 from actors.turn.request import THINKING_S, Timeouts
+from web import registry
 from web.config import sections
+from web.config.guard_settings import GuardSettings
 from web.config.model_settings import Model
 from web.config.provider_settings import Provider
 
@@ -30,6 +33,7 @@ class Config(sections.Section):
     breaker: sections.Breaker = sections.Breaker()
     journal: sections.Journal = sections.Journal()
     logs: sections.Logs = sections.Logs()
+    guards: GuardSettings = GuardSettings()
     providers: dict[str, Provider] = Field(default_factory=dict)
     """Providers by name; by default `simulated` alone, together with the model `sim`."""
     models: dict[str, Model] = Field(default_factory=dict)
@@ -74,17 +78,46 @@ class Config(sections.Section):
         """Return the seconds that a lingering turn of this model waits for a client."""
         return (model and model.resume_window_s) or self.turns.resume_window_s
 
+    def guards_of(self, model: Model | None) -> GuardPlan:
+        """Return the guards of this model's turns."""
+        overrides = model.guards.model_dump(exclude_none=True) if model else {}
+        settings = self.guards.model_copy(update=overrides)
+        return GuardPlan(
+            check_input=settings.input,
+            guards=settings.output,
+            mode=settings.mode,
+            buffer_max_s=settings.buffer_max_ms / 1000,
+            retries=settings.retries,
+            neutral_text=settings.neutral_text,
+            keep_original=settings.keep_original,
+            personal_data=settings.personal_data,
+            boundaries=settings.boundaries,
+        )
+
     def price_of(self, model: Model | None) -> Price:
         """Return the price of the model's tokens. A route that is named directly is free."""
         return model.price.in_micros() if model else Price()
 
     def notes(self) -> list[str]:
         """Return one line for each setting that is valid but probably a mistake."""
-        return [
+        notes = [
             f"[providers.{name}] {note}"
             for name, provider in self.providers.items()
             for note in provider.notes()
         ]
+        return [*notes, *self._guard_notes()]
+
+    def _guard_notes(self) -> Iterator[str]:
+        """Yield a note for each model whose text is shown before a guard that blocks sees it."""
+        known = registry.guards()
+        for name, model in self.models.items():
+            plan = self.guards_of(model)
+            blocking = [one for one in plan.guards if known[one].action is Action.BLOCK]
+            if blocking and plan.mode is GuardMode.BUFFER_FIRST:
+                yield (
+                    f"[models.{name}] {', '.join(blocking)} can block text only after it was shown,"
+                    " because guards.mode is buffer_first; use hold_back or buffer_all"
+                )
 
 
 def _given(overrides: sections.TimeoutSettings | sections.TimeoutOverrides) -> dict[str, float]:

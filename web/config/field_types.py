@@ -1,4 +1,4 @@
-"""Types of settings: secrets, addresses, inherited sockets, host names and origins.
+"""Types of settings: secrets, addresses, inherited sockets, host names, origins and routes.
 
 Secrets are given literally or by reference (`env:NAME`, `file:PATH`).
 """
@@ -7,9 +7,19 @@ import os
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, SecretStr, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    PlainValidator,
+    SecretStr,
+    model_serializer,
+    model_validator,
+)
+
+from actors.turn.model_call import Route
 
 MASK = "***"
 
@@ -147,3 +157,15 @@ def _content(path: Path) -> str:
         return path.expanduser().read_text("utf-8").strip()
     except (OSError, ValueError, RuntimeError):  # also text that isn't UTF-8, or an unknown ~user
         return ""
+
+
+def route_named(written: object) -> Route:
+    if isinstance(written, Route):
+        return written
+    provider, slash, model = written.partition("/") if isinstance(written, str) else ("", "", "")
+    if not (provider and slash and model):
+        raise ValueError("must be provider/upstream-model, such as openai/gpt-5.2")
+    return Route(provider, model)
+
+
+RouteName = Annotated[Route, PlainValidator(route_named), PlainSerializer(str)]

@@ -7,7 +7,6 @@ from pydantic import (
     AfterValidator,
     Field,
     PlainSerializer,
-    PlainValidator,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -16,18 +15,11 @@ from pydantic import (
 from actors.turn.model_call import Capabilities, Route
 from actors.turn.outcome import Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION
+from web.config.field_types import RouteName, route_named
+from web.config.guard_settings import GuardOverrides
 from web.config.sections import Count, Seconds, Section, TimeoutOverrides
 
 _LONGEST_INSTRUCTION = 4000
-
-
-def _route(written: object) -> Route:
-    if isinstance(written, Route):
-        return written
-    provider, slash, model = written.partition("/") if isinstance(written, str) else ("", "", "")
-    if not (provider and slash and model):
-        raise ValueError("must be provider/upstream-model, such as openai/gpt-5.2")
-    return Route(provider, model)
 
 
 def _instruction(text: str) -> str:
@@ -39,7 +31,6 @@ def _instruction(text: str) -> str:
     return text
 
 
-RouteName = Annotated[Route, PlainValidator(_route), PlainSerializer(str)]
 Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6), PlainSerializer(float)]
 """Price of a million tokens; a token costs at most a dollar."""
 Capability = Literal["tools", "images", "files", "audio", "video", "reasoning", "prefill"]
@@ -86,7 +77,7 @@ class ModelRoute(Section):
     @classmethod
     def _may_be_a_name(cls, written: object) -> object:
         if isinstance(written, str | Route):
-            return {"route": _route(written)}
+            return {"route": route_named(written)}
         if isinstance(written, dict | ModelRoute):
             return written
         raise ValueError('must be "provider/upstream-model", or a table with that as its route')
@@ -125,6 +116,9 @@ class Model(Section):
     """Overrides `turns.resume_window_s`."""
     timeouts: TimeoutOverrides = TimeoutOverrides()
     """Timeouts that differ from `[timeouts]` and from the provider's."""
+
+    guards: GuardOverrides = GuardOverrides()
+    """Settings that differ from `[guards]`."""
 
     def capabilities_of(self, route: ModelRoute) -> Capabilities:
         """Return the capabilities of one of the routes; the route's settings override ours."""

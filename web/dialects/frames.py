@@ -8,6 +8,8 @@ import re
 
 from msgspec import Struct
 
+from actors.turn import events
+
 _ID = re.compile(r"(?:(?P<dialect>[a-z-]+):)?(?P<number>[0-9]{1,10})(?:@(?P<epoch>[0-9]{1,6}))?")
 
 
@@ -29,6 +31,9 @@ DONE = b"data: [DONE]\n\n"
 
 START = Cursor(0, -1)
 """The position before the first frame."""
+
+
+_MOST_FRAMES = 8
 
 
 class BadCursor(Exception):
@@ -123,6 +128,14 @@ class Numbering:
     def comment(self, text: str) -> bytes:
         """Return a comment that precedes the next frame, or b"" if the client has that frame."""
         return b"" if self._catching_up and self._seen(self._next) else comment(text)
+
+    def replaced(self, event: events.Replace) -> None:
+        """Skip the numbers that frames of the replaced texts can have had.
+
+        So later frames have the same numbers if the journal is read again, with other texts. An
+        event has at most `_MOST_FRAMES` frames on average.
+        """
+        self._next = max(self._next, _MOST_FRAMES * (event.position + 1))
 
     def new_epoch(self, epoch: int) -> None:
         """Begin another epoch for the following frames."""

@@ -4,7 +4,7 @@
 """
 
 import collections
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import get_args
 
@@ -86,6 +86,14 @@ class Metrics:
             "trouper_store_trouble", "Operations that the database or the spool refused."
         )
         self._bugs = counter("trouper_bugs", "Internal errors: bugs in Trouper.", ("kind",))
+        self._verdicts = counter(
+            "trouper_guard_verdicts",
+            "Texts that a guard rewrote, rejected or blocked, by the guard.",
+            ("guard", "verdict"),
+        )
+        self._guard_failures = counter(
+            "trouper_guard_failures", "Turns in which a guard raised an error: a bug.", ("guard",)
+        )
         self.loop_lag = Gauge(
             "trouper_loop_lag_seconds",
             "Delay of the event loop at the last measurement.",
@@ -99,6 +107,8 @@ class Metrics:
         bus.subscribe(events.StoreRefusal, self.store_refusal)
         bus.subscribe(events.EventDropped, self.event_dropped)
         bus.subscribe(events.ActorCrashed, self.actor_crashed)
+        bus.subscribe(events.GuardDecided, self.guard_decided)
+        bus.subscribe(events.GuardFailed, self.guard_failed)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus text format."""
@@ -170,6 +180,29 @@ class Metrics:
         """Count and log a bug in an actor, with its traceback."""
         self._bugs.labels("actor_crashed").inc()
         self._log.error("actor crashed", turn=event.turn_id, exc_info=event.error)
+
+    def guard_decided(self, event: events.GuardDecided) -> None:
+        """Count what a guard changed or refused."""
+        if event.verdict.verdict != "failed":
+            self._verdicts.labels(event.verdict.guard, event.verdict.verdict).inc()
+
+    def guard_failed(self, event: events.GuardFailed) -> None:
+        """Count and log a bug in a guard, without the error's text, which may quote the answer."""
+        self._guard_failures.labels(event.guard).inc()
+        self._log.error(
+            "guard failed",
+            turn=event.turn_id,
+            guard=event.guard,
+            error=event.error,
+            where=event.where,
+        )
+
+    def input_checked(self, verdict: str, model: str, score: float, classes: Sequence[str]) -> None:
+        """Count and log a request whose input was sanitised or refused."""
+        self._verdicts.labels("input", verdict).inc()
+        self._log.warning(
+            "suspicious input", verdict=verdict, model=model, score=score, classes=list(classes)
+        )
 
     def task_crashed(self, name: str, error: BaseException) -> None:
         """Count and log a bug in a service task, with its traceback; the task is restarted."""

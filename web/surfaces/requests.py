@@ -10,6 +10,7 @@ from web.http.body import release_body, request_body
 from web.http.json_body import read_json
 from web.service import Service
 from web.surfaces.validation import Object
+from web.turns.input_check import check_input
 from web.turns.planner import ModelRequest
 from web.turns.start import answer, begin
 
@@ -31,4 +32,5 @@ async def respond(service: Service, request: ModelRequest, dialect: str) -> Resp
     """Return the answer to a request; raises `ApiError`, such as 404 for an unknown model."""
     principal = service.principal_of(http_request.headers)
     turn_request = service.planner.find(request.model).turn(request, dialect, principal)
+    turn_request = await check_input(service, turn_request)
     return await answer(service, await begin(service, turn_request), stream=request.stream)

@@ -2,6 +2,7 @@
 
 - `media_needs`: the routes that can take the media of a request
 - `planner`: requests to models, and maps model names to routes, timeouts, prices and modes
+- `input_check`: scores what comes in, and removes or refuses injected instructions
 - `start`: begins a turn, holds a lease on it, and responds with its answer
 - `resume`, `resume_position`: send a turn's events again from the client's last frame
 - `stored_events`: decodes stored journals

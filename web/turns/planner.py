@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from actors.attempts.attempt import join_paths
 from actors.turn.model_call import JSON, Capabilities, ModelCall, Route
-from actors.turn.outcome import Mode, OnCut, Price
+from actors.turn.outcome import NO_GUARDS, GuardMode, GuardPlan, Mode, OnCut, Price
 from actors.turn.request import DEFAULT_INSTRUCTION, PlannedRoute, TurnRequest
 from actors.turn.store_records import Principal
 from web.config import Config, Model, ModelRoute, Simulated, formats
@@ -50,6 +50,7 @@ class TurnPlan(Struct, frozen=True):
     on_cut: OnCut
     continue_instruction: str
     max_answer_bytes: int
+    guards: GuardPlan = NO_GUARDS
 
     def turn(self, request: ModelRequest, dialect: str, principal: Principal) -> TurnRequest:
         """Return the turn request for a request with this plan.
@@ -74,12 +75,19 @@ class TurnPlan(Struct, frozen=True):
             resume_window_s=self.resume_window_s,
             keep_text=request.keep_text,
             max_answer_bytes=self.max_answer_bytes,
+            guards=self._guards(stream=request.stream),
             price=self.price,
             on_cut=self.on_cut,
             continue_instruction=self.continue_instruction,
             strict=request.strict,
             replaceable=not request.stream,
         )
+
+    def _guards(self, *, stream: bool) -> GuardPlan:
+        """Return the guards; all of an answer that is not streamed can be held until its end."""
+        if stream or not self.guards.guards:
+            return self.guards
+        return replace(self.guards, mode=GuardMode.BUFFER_ALL)
 
     def _routes(self, request: ModelRequest) -> tuple[PlannedRoute, ...]:
         if request.only_api is None:
@@ -177,6 +185,7 @@ class Planner:
             on_cut=model.on_cut if model else OnCut.CONTINUE,
             continue_instruction=model.continue_instruction if model else DEFAULT_INSTRUCTION,
             max_answer_bytes=config.turns.max_answer_bytes,
+            guards=config.guards_of(model),
         )
 
     def _taken(self, model: Model | None, entry: ModelRoute) -> TakenMedia:

@@ -41,8 +41,10 @@ def live_turn(turn: Turn) -> dict[str, object]:
         "attempts": [
             msgspec.structs.asdict(attempt)
             for step in turn.steps
-            for attempt in step.current_records()
+            for attempt in step.current_records(turn.request.price)
         ],
+        "authority": turn.authority,
+        "verdicts": turn.verdicts,
     }
 
 
@@ -70,6 +72,8 @@ def stored_turn(turn: TurnView) -> dict[str, object]:
         "last_event": turn.last_event,
         "stored": "committed",
         "attempts": [msgspec.structs.asdict(attempt) for attempt in turn.attempts],
+        "authority": turn.authority,
+        "verdicts": msgspec.Raw(turn.verdicts.encode()) if turn.verdicts else [],
     }
 
 

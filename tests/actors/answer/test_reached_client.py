@@ -21,7 +21,12 @@ from tests.support.turn_fakes import a_request
 START = Started(turn_id="turn_1", model="m", provider="p", upstream_model="u", created_at=1.0)
 COMPLETED = [reason for reason in Reason if STATUS_OF[reason] is Status.COMPLETED]
 NOT_COMPLETED = [reason for reason in Reason if reason not in COMPLETED]
-PARTIAL_DELIVERED = {Reason.SIZE_LIMIT, Reason.GUARD_BLOCKED, Reason.CANCEL_REQUESTED}
+PARTIAL_DELIVERED = {
+    Reason.SIZE_LIMIT,
+    Reason.GUARD_BLOCKED,
+    Reason.GUARD_REJECTED,
+    Reason.CANCEL_REQUESTED,
+}
 
 
 def delivered(reason: Reason, *answer: AnyEvent, whole: bool = False) -> bool:

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from actors.guards import patterns
 
 
-@given(st.text(alphabet=["a", "B", "é", "жЖ", "日", "🎉", "\ud800", "\n"], max_size=30))
+@given(
+    st.lists(st.sampled_from(["a", "B", "é", "жЖ", "日", "🎉", "\ud800", "\n"]), max_size=30).map(
+        "".join
+    )
+)
 def test_positions_are_those_of_characters(text: str) -> None:
     source = "a+b?|é|жж|🎉."
     expected = [match.span() for match in re.finditer(source, text, re.IGNORECASE)]

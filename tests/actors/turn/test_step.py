@@ -12,7 +12,7 @@ from actors.turn.chunks import (
     UsageChunk,
 )
 from actors.turn.model_call import FailureKind, ModelCall, Route, UpstreamFailure
-from actors.turn.outcome import Reason, Usage
+from actors.turn.outcome import Price, Reason, Usage
 from actors.turn.step import AttemptUsage, Step, charged, tried
 
 CALL = ModelCall(
@@ -121,7 +121,7 @@ def test_failed_attempts_are_recorded_but_not_charged() -> None:
     cut(step, A, "")
     answered(step, B, "fine", _usage(7, 3))
     assert step.charged(ESTIMATES) == _usage(7, 3)
-    first, second = step.record(ESTIMATES).attempts
+    first, second = step.record(ESTIMATES, Price()).attempts
     assert (first.result, first.input_tokens, first.output_tokens) == ("truncated", 20, 0)
     assert (second.result, second.input_tokens, second.output_tokens) == ("answered", 7, 3)
 
@@ -149,7 +149,7 @@ def test_continuation_held_until_disconnect_is_not_charged() -> None:
     held.responded = held.add_chunk(TextChunk("forty"))
     held.end(101.0)
     assert step.charged(ESTIMATES) == _usage(20, 5, estimated=True)
-    assert step.record(ESTIMATES).attempts[1].output_tokens == 5
+    assert step.record(ESTIMATES, Price()).attempts[1].output_tokens == 5
 
 
 def test_discarded_output_is_not_charged() -> None:
@@ -167,7 +167,7 @@ def test_skipped_route_is_listed_with_its_reason() -> None:
     attempt.fail(UpstreamFailure(FailureKind.SERVER_ERROR, "no", status=503))
     assert tried([step]) == ["a/m: skipped (breaker_open)", "b/n: server error 503"]
     assert step.charged(ESTIMATES) is None
-    record, _ = step.current_records()
+    record, _ = step.current_records(Price())
     assert (record.result, record.message, record.input_tokens) == ("skipped", "breaker_open", None)
 
 
@@ -210,7 +210,7 @@ def test_attempts_of_all_steps_are_listed() -> None:
 def test_record_of_a_step_has_its_number_finish_and_times() -> None:
     step = two_steps()[1]
     step.attempts[-1].end(105.0)
-    record = step.record(ESTIMATES)
+    record = step.record(ESTIMATES, Price())
     assert (record.number, record.finish) == (2, "stop")
     assert (record.started_at, record.ended_at) == (100.0, 105.0)
     assert [attempt.number for attempt in record.attempts] == [1, 2]

@@ -4,8 +4,8 @@
 release: a completed turn, one without text, one in flight when its process died, and one of another
 tenant, whose final record is in `released/NNNN.spooled.hex`. From 0002 on a third tenant has a
 conversation of three turns with items, the second of which is deleted. From 0003 on it has another
-conversation with an item of its own, and from 0004 on its last turn wrote tokens to a cache. The
-files are never changed.
+conversation with an item of its own, from 0004 on its last turn wrote tokens to a cache, and from
+0005 on that turn has a verdict of a guard. The files are never changed.
 """
 
 import sqlite3

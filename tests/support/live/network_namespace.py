@@ -45,7 +45,8 @@ def network_namespace() -> Iterator[NetworkNamespace]:
     """Create a namespace that is deleted on exit; skip the test where that is impossible."""
     require(shutil.which("ip") is not None, "`ip` is missing: install iproute2")
     name, interface = f"trouper-{os.getpid()}", f"tr{os.getpid()}"
-    net = f"10.203.{os.getpid() % 250}"
+    # All of the process id: a killed run may leave its namespace and its network behind.
+    net = f"10.{200 + os.getpid() // 250 % 50}.{os.getpid() % 250}"
     error = _try("netns", "add", name)
     require(error == "", f"creating a network namespace needs root: {error}")
     try:

@@ -190,5 +190,8 @@ def test_every_reason_is_covered() -> None:
         Reason.STORE_UNAVAILABLE,
     }
     made = {way.reason for way in WAYS.values()}
-    assert made | without_client | before_content | {Reason.GUARD_BLOCKED} == set(Reason)
+    assert made | without_client | before_content | {
+        Reason.GUARD_BLOCKED,
+        Reason.GUARD_REJECTED,
+    } == set(Reason)
     assert all(STATUS_OF[reason] in TERMINAL for reason in made)

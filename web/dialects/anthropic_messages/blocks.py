@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import (
     Annotated,
+    Change,
     Grew,
     GrowingItem,
     GrowingPart,
@@ -99,8 +100,18 @@ class Blocks:
 
     def feed(self, event: AnyEvent) -> list[BlockEvent]:
         """Return the events that follow from `event`; after `Ended`, `more` returns the rest."""
+        return self._shown(self._builder.feed(event))
+
+    def end(self) -> list[BlockEvent]:
+        """Return the events that end all blocks: the answer gets no more content."""
+        shown = self._shown(self._builder.end(whole=True))
+        while self.behind:
+            shown += self.more()
+        return shown
+
+    def _shown(self, changes: list[Change]) -> list[BlockEvent]:
         shown: list[BlockEvent] = []
-        for change in self._builder.feed(event):
+        for change in changes:
             match change:
                 case ItemOpened(item):
                     if item.kind is not ItemKind.NATIVE or item.api == NATIVE_API:

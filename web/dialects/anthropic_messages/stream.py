@@ -3,7 +3,8 @@
 The stream is `message_start`, content blocks, `message_delta` and `message_stop`. An end without a
 stop reason is an `error` event with nothing after it, so that no client takes a truncated answer
 for a complete one. An answer that was restarted after part of it had been streamed ends the same
-way, since the dialect cannot discard streamed text. Warnings and route changes are comments.
+way, since the dialect cannot discard streamed text. Text that a guard replaces too late stays as it
+was sent, and the answer ends with `refusal`. Warnings and route changes are comments.
 Source: Anthropic's API reference, "Streaming messages".
 """
 
@@ -33,6 +34,7 @@ STOP_REASONS = {
     Reason.PAUSE_TURN: "pause_turn",
     Reason.SIZE_LIMIT: "max_tokens",
     Reason.GUARD_BLOCKED: "refusal",
+    Reason.GUARD_REJECTED: "refusal",
 }
 """Stop reasons by the reason of the turn's end; all other reasons are errors.
 
@@ -78,7 +80,13 @@ class Messages(DialectStream):
             case events.Recovered(epoch):
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
-            case events.Retry() | events.Replace() if self._begun:
+            case events.Replace(text):
+                if not self._begun:
+                    return self._show(self._blocks.feed(Text(text)))
+                frames = self._show(self._blocks.end())
+                self.numbering.replaced(event)
+                return frames
+            case events.Retry() if self._begun:
                 self.discarded = True
                 self._plain = False
             case events.Warning(code, message):

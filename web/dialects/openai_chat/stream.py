@@ -3,7 +3,8 @@
 The stream is `chat.completion.chunk` objects and `[DONE]`, which is sent only after a finish
 reason. Any other end is one `error` object, so that no client takes a truncated answer for a
 complete one. An answer that was restarted after part of it had been streamed ends the same way,
-since the dialect cannot discard streamed text. Warnings are comments: SDKs read every named event
+since the dialect cannot discard streamed text. Text that a guard replaces too late stays as it was
+sent, and the answer ends with `content_filter`. Warnings are comments: SDKs read every named event
 as a chunk.
 """
 
@@ -32,6 +33,7 @@ FINISH_REASONS = {
     Reason.PAUSE_TURN: "stop",
     Reason.SIZE_LIMIT: "length",
     Reason.GUARD_BLOCKED: "content_filter",
+    Reason.GUARD_REJECTED: "content_filter",
 }
 """Finish reasons by the reason of the turn's end; all other reasons are errors."""
 
@@ -68,7 +70,11 @@ class OpenAIChat(DialectStream):
             case events.Recovered(epoch):
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
-            case events.Retry() | events.Replace():
+            case events.Replace(text):
+                if not self._role_sent:
+                    return self._role() + self._chunk({"content": text})
+                self.numbering.replaced(event)
+            case events.Retry():
                 self.discarded = self._role_sent
                 self._plain = False
             case events.Warning(code, message):

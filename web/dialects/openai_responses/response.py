@@ -36,6 +36,7 @@ _INCOMPLETE = {
     Reason.SIZE_LIMIT: "max_output_tokens",
     Reason.CONTENT_FILTER: "content_filter",
     Reason.GUARD_BLOCKED: "content_filter",
+    Reason.GUARD_REJECTED: "content_filter",
 }
 
 _NAMING = (Started, RouteChanged)

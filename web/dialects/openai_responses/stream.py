@@ -3,7 +3,8 @@
 A frame's number is its event's `sequence_number`. The last event is `response.completed`,
 `response.incomplete` or `response.failed`, followed by `[DONE]`. An answer that was restarted after
 part of it had been streamed ends in `response.failed`, since the dialect cannot discard streamed
-text. An `error` event precedes it, because some clients look only for that. Warnings and route
+text. An `error` event precedes it, because some clients look only for that. If a guard replaces
+text that was streamed, only the last event has the replacement. Warnings and route
 changes are comments, since the API has no event for them.
 """
 
@@ -16,6 +17,7 @@ from msgspec import Raw, structs
 
 from actors.answer.builder import AnswerBuilder
 from actors.answer.changes import Change
+from actors.answer.items import items_of
 from actors.runtime.offload import Cost, is_much
 from actors.turn import events
 from actors.turn.events import AnyEvent, Ended, Event, Text
@@ -53,6 +55,8 @@ class Responses(DialectStream):
         """The event type that only adds a piece to the open part, or None."""
         self._pieces: list[str] = []
         """The pieces of the open part."""
+        self._replaced = False
+        """True if a guard has replaced text that was streamed."""
         self._warnings: list[JSON] = []
         """Warnings so far, for the last event; the objects of other answers have them, too."""
         self._form = b""
@@ -90,6 +94,8 @@ class Responses(DialectStream):
                 return self.numbering.comment(f"warning {code} {message}")
             case Ended():
                 return self._end(event)
+            case events.Replace():
+                return self._replace(event)
             case _:
                 return self._content(event)
 
@@ -109,10 +115,22 @@ class Responses(DialectStream):
         self._form = self._renderer.form
         return self.numbering.comment("recovered, the tail of this answer was lost")
 
+    def _replace(self, event: events.Replace) -> bytes:
+        if not self._builder.text:
+            return self._content(Text(event.text))
+        self.numbering.replaced(event)
+        self._builder.feed(event)
+        self._replaced = True
+        self._said = None
+        return b""
+
     def _content(self, event: AnyEvent) -> bytes:
         if self.discarded or self._builder.discards(event):
             self.discarded = True
             self._said = None
+            return b""
+        if self._replaced:
+            self._builder.feed(event)
             return b""
         return self._render_changes(self._builder.feed(event))
 
@@ -129,6 +147,8 @@ class Responses(DialectStream):
             changes = self._builder.end(whole=False)
         else:
             changes = self._builder.feed(ended)
+        if self._replaced:
+            changes, answer = [], structs.replace(answer, items=items_of(self._builder))
         long = self.repeats_much
         self._said = None
         self._last.extend(partial(self._renderer.change, change) for change in changes)
@@ -162,7 +182,8 @@ class Responses(DialectStream):
         return b"".join(parts)
 
     def _object(self, answer: response.ResponseData) -> Fields:
-        return response.object_of(answer, self._options, self._renderer.output)
+        output = None if self._replaced else self._renderer.output
+        return response.object_of(answer, self._options, output)
 
 
 def _error_event(error: Fields) -> Fields:

@@ -10,6 +10,7 @@ from actors.providers.formats.vendor_extensions import THINKING
 from actors.providers.silent_provider import SilentProvider
 from actors.runtime.offload import off_loop
 from actors.turn.model_call import CHAT_PARAMETERS, JSON, ModelCall, Route
+from actors.turn.outcome import NO_GUARDS
 from actors.turn.request import PlannedRoute, TurnRequest
 from actors.turn.state import Turn
 from web.dialects.openai_responses.items import is_ours
@@ -27,6 +28,7 @@ from web.surfaces.responses.history.model_context import (
 from web.surfaces.responses.history.native_request import native_request
 from web.surfaces.responses.input.items import REFERENCE
 from web.surfaces.responses.request import ResponsesRequest
+from web.turns.input_check import check_input
 from web.turns.media_needs import MediaNeeds
 from web.turns.planner import ModelRequest
 
@@ -52,11 +54,15 @@ async def start_response(caller: Caller, request: ResponsesRequest, start: Start
             planned,
             previous_id=prepared.history.turn_id,
             conversation=conversation,
-            input_items=prepared.request.stored_input if request.store else None,
+            input_items=prepared.request.stored_input,
             input_ids=_given_ids(prepared.request) if request.store else (),
             notes=(*context.notes, *planned.notes),
         )
-        return await start(turn_request, prepared.request.stored_input)
+        turn_request = await check_input(service, turn_request)
+        items = turn_request.input_items or "[]"
+        if not request.store:
+            turn_request = replace(turn_request, input_items=None)
+        return await start(turn_request, items)
 
 
 def _given_ids(request: ResponsesRequest) -> tuple[str, ...]:
@@ -73,7 +79,7 @@ async def summary_request(prepared: PreparedRequest) -> TurnRequest:
     given = request.parameters
     parameters = {name: given[name] for name in _USER_PARAMETERS if name in given}
     turn_request = _turn_request(prepared, ModelCall(messages=messages, parameters=parameters))
-    return replace(turn_request, keep_text=False, replaceable=True)
+    return replace(turn_request, keep_text=False, replaceable=True, guards=NO_GUARDS)
 
 
 async def count_input(prepared: PreparedRequest) -> int:

@@ -86,7 +86,10 @@ class _Conversation:
     ) -> Iterator[Object | None]:
         """Yield an entry for each part and call; the item of the first part has all of them."""
         if content or message.content == "":
-            yield {"role": "assistant", "content": content}
+            # Reasoning has to stand directly before what followed it, so an empty message between
+            # it and a call would make the request invalid.
+            empty = not content and message.tool_calls
+            yield None if empty else {"role": "assistant", "content": content}
             yield from [None] * (len(tuple(chat.parts_of(message.content))) - 1)
         yield from self._calls(message, path)
 

@@ -339,19 +339,18 @@ def test_error_type_depends_on_the_status(status: int, kind: str) -> None:
     assert error_type(status) == kind
 
 
-@pytest.mark.parametrize("restart", [events.Retry("cut"), events.Replace("b", "guard")])
-def test_restart_after_content_ends_in_an_error(restart: AnyEvent) -> None:
-    found = read([STARTED, Text("a"), restart, Text("b"), ended()])
+def test_restart_after_content_ends_in_an_error() -> None:
+    found = read([STARTED, Text("a"), events.Retry("cut"), Text("b"), ended()])
     assert [event.type for event in found][-2:] == ["content_block_delta", "error"]
     assert "answer_replaced" in found[-1].error.message
 
 
-@pytest.mark.parametrize("restart", [events.Retry("cut"), events.Replace("b", "guard")])
-def test_restart_before_content_is_invisible(restart: AnyEvent) -> None:
-    found = read([STARTED, restart, Text("b"), ended()])
+@pytest.mark.parametrize("start", [[events.Retry("cut"), Text("b")], [events.Replace("b", "x")]])
+def test_restart_before_content_is_invisible(start: list[AnyEvent]) -> None:
+    found = read([STARTED, *start, ended()])
     assert found[-1].type == "message_stop"
     text = "".join(e.delta.text for e in found if e.type == "content_block_delta")
-    assert text == ("b" if isinstance(restart, events.Retry) else "bb")
+    assert text == "b"
 
 
 def test_id_prefix_is_that_of_the_dialect() -> None:

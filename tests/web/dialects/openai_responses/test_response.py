@@ -46,6 +46,7 @@ ENDS = dict.fromkeys(Reason, FAILED) | {
     Reason.SIZE_LIMIT: CUT,
     Reason.CONTENT_FILTER: FILTERED,
     Reason.GUARD_BLOCKED: FILTERED,
+    Reason.GUARD_REJECTED: FILTERED,
     Reason.CANCEL_REQUESTED: ("cancelled", None, "failed"),
 }
 """Status, reason for being incomplete, and the last event of a stream."""

@@ -304,7 +304,6 @@ def test_warning_is_a_one_line_comment() -> None:
     ("seen", "unseen"),
     [
         ([Text("bad")], [events.Retry("guard"), Text("good")]),
-        ([Text("bad")], [events.Replace("good", "guard"), Text("er")]),
         ([Reasoning("bad")], [events.Retry("guard"), Reasoning("good"), Text("good")]),
         ([begun(), more("bad")], [events.Retry("guard"), begun(), more("good")]),
     ],

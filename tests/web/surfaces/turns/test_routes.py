@@ -43,6 +43,8 @@ FIELDS = {
     "last_event",
     "stored",
     "attempts",
+    "authority",
+    "verdicts",
 }
 
 

@@ -1,6 +1,7 @@
 """Tests of Responses requests: translation of calls, and reports of unsupported parts."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter
 
 from actors.providers.formats.openai_responses.decoder import OPENAI_RESPONSES
 from actors.turn.chat_messages import read_messages
+from actors.turn.messages import sealed
 from actors.turn.model_call import ModelCall
 
 Object = dict[str, object]
@@ -142,6 +144,14 @@ def test_assistant_text_and_refusal() -> None:
         {"role": "assistant", "content": [refusal]},
         {"role": "assistant", "content": ""},
     ]
+
+
+def test_empty_text_does_not_separate_reasoning_from_its_call() -> None:
+    state = sealed("openai-responses", '{"encrypted_content":"x"}')
+    details = [{"type": "reasoning.encrypted", "data": state}]
+    message: Object = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+    sent = cast("list[Object]", body_of(message | {"reasoning_details": details})["input"])
+    assert [item.get("type") for item in sent] == ["reasoning", "function_call"]
 
 
 def test_unsupported_message_fields_are_left_out() -> None:

@@ -1,0 +1,391 @@
+"""Gate: decides which drafts of an answer may pass its guards, and when. Pure.
+
+It keeps the order of the drafts: what stands behind held text waits with it. Only `started`,
+changes of the route and warnings pass at once. What is decided depends on the text and not on the
+pieces in which it arrives, but for text that `buffer_first` shows because its time is over.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.accumulator import Draft
+from actors.guards.chain import AnyCheck, Examination, TurnChecks, examine
+from actors.guards.channel import Channel
+from actors.guards.scanner import OnFailure
+from actors.guards.spec import Action, GuardSpec, Scores
+from actors.guards.units import LONGEST, SENTENCE
+from actors.turn import events
+from actors.turn.chunks import FinishChunk
+from actors.turn.events import Reasoning, Refusal, Text
+from actors.turn.outcome import Finding, GuardMode, GuardPlan, Reason, Stage
+
+FIRST_CHARS = 100
+"""Characters after which the beginning of an answer is checked at the latest."""
+_LEAST_CHARS = 20
+"""Fewest characters of a first sentence that is checked on its own."""
+_AT_ONCE = (events.Started, events.RouteChanged, events.Warning)
+_NO_LOGPROBS = events.Warning(
+    "logprobs_left_out", "The logprobs are left out, because guards check the text."
+)
+
+
+class Stop(Struct, frozen=True):
+    """The end of a model call by a guard."""
+
+    guard: GuardSpec
+    directive: str | None = None
+    """Instruction to the model for its next answer; None if the turn ends for `reason`."""
+    reason: Reason = Reason.GUARD_BLOCKED
+
+
+Report = Callable[[GuardSpec | None, Stage, Finding, int, str], None]
+"""Records the verdict of a guard (None: of the whole chain), on how many pieces of text, and the
+text that it removed."""
+ScoresOf = Callable[[str], Scores]
+
+
+class _Run(Struct):
+    """Consecutive text of one channel, up to a position of it."""
+
+    kind: type[Text] | type[Reasoning] | type[Refusal]
+    channel: Channel
+    end: int
+
+
+class Gate:
+    """The drafts of one model call. Once `stop` is set, the call is over: feed it no more.
+
+    At the end of the drafts call `end`, then examine `whole_text` with `last_chain`, and then call
+    `conclude`.
+    """
+
+    def __init__(
+        self,
+        plan: GuardPlan,
+        checks: TurnChecks,
+        scores_of: ScoresOf,
+        report: Report,
+        on_failure: OnFailure,
+    ) -> None:
+        self._plan = plan
+        self._mode = plan.mode
+        self._checks = checks
+        self._scores_of = scores_of
+        self._report = report
+        self._on_failure = on_failure
+        self.stop: Stop | None = None
+        self._finish: FinishChunk | None = None
+        self._logprobs_noted = False
+        self._begin()
+
+    def _begin(self) -> None:
+        everywhere = self._checks.everywhere
+        first = self._mode is GuardMode.BUFFER_FIRST
+        flowing = self._checks.blocking if first else self._checks.spans
+        self._text = Channel(flowing, self._on_failure)
+        self._reasoning = Channel(everywhere, self._on_failure)
+        self._refusal = Channel(everywhere, self._on_failure)
+        self._channels = (self._text, self._reasoning, self._refusal)
+        self._queue: deque[_Run | Draft] = deque()
+        self._written: list[str] = []
+        """The text as the model wrote it; only for `buffer_first`."""
+        self._shown: list[str] = []
+        """The text that has passed, or will at the end."""
+        self._is_open = self._mode is GuardMode.HOLD_BACK
+        """True if text may pass; until then it is buffered."""
+        self._is_long = False
+        """True if the beginning ends with a whole sentence, however long."""
+        self._has_content = False
+        """True if anything but reasoning has passed, so that the answer cannot begin again."""
+        self._has_other = False
+        """True if the answer has anything but text and reasoning."""
+        self._is_replaced = False
+        """True if nothing of the text counts as shown."""
+        self._tail: list[Draft] = []
+        """Drafts that pass at the end, if the whole text is fine."""
+
+    @property
+    def is_buffering(self) -> bool:
+        """True if `buffer_first` holds text, for which it has limited time."""
+        first = self._mode is GuardMode.BUFFER_FIRST
+        return first and not self._is_open and self._text.size > 0
+
+    @property
+    def withheld(self) -> int:
+        """Number of characters of the answer that did not pass as they were written."""
+        total = self._text.released - self._text.withheld if self._is_replaced else 0
+        for channel in self._channels:
+            total += channel.size - channel.released + channel.withheld
+        return total
+
+    def feed(self, drafts: list[Draft]) -> list[Draft]:
+        """Add drafts and return those that pass now; `stop` may be set then."""
+        passed: list[Draft] = []
+        for draft in drafts:
+            kind = type(draft)
+            if kind is Text:
+                self._add_text(draft, passed)  # type: ignore[arg-type]  # kind is its type
+            elif isinstance(draft, _AT_ONCE):
+                passed.append(draft)
+            else:
+                self._add_other(draft, passed)
+            if self.stop is not None:
+                return passed
+        self._release(passed)
+        return passed
+
+    def _add_text(self, text: Text, passed: list[Draft]) -> None:
+        if text.logprobs is not None and not self._logprobs_noted:
+            self._logprobs_noted = True
+            passed.append(_NO_LOGPROBS)
+        self._add_run(Text, self._text, text.delta)
+        if self._mode is GuardMode.BUFFER_FIRST:
+            self._written.append(text.delta)
+            if not self._is_open:
+                self._open_if_due(passed)
+
+    def _add_other(self, draft: Draft, passed: list[Draft]) -> None:
+        match draft:
+            case FinishChunk():
+                self._finish = draft
+            case Reasoning(delta):
+                self._add_run(Reasoning, self._reasoning, delta)
+            case events.Retry():
+                self._begin()
+                passed.append(draft)
+            case events.ReasoningState():
+                self._append(draft)
+            case Refusal(delta):
+                self._has_other = True
+                self._end_first_part(passed)
+                self._add_run(Refusal, self._refusal, delta)
+            case _:
+                self._has_other = True
+                self._end_first_part(passed)
+                self._append(draft)
+
+    def _add_run(
+        self, kind: type[Text] | type[Reasoning] | type[Refusal], channel: Channel, delta: str
+    ) -> None:
+        last = self._queue[-1] if self._queue else None
+        if isinstance(last, _Run) and last.channel is channel:
+            channel.feed(delta)
+            last.end = channel.size
+        else:
+            run = _Run(kind, channel, 0)
+            self._append(run)
+            channel.feed(delta)
+            run.end = channel.size
+
+    def _append(self, entry: "_Run | Draft") -> None:
+        last = self._queue[-1] if self._queue else None
+        if isinstance(last, _Run) and last.channel is not self._text:
+            last.channel.end()  # later reasoning is another text
+        self._queue.append(entry)
+
+    def _end_first_part(self, passed: list[Draft]) -> None:
+        """Open the gate of `buffer_first` before an event that is not text."""
+        if self._mode is GuardMode.BUFFER_FIRST and not self._is_open and self.stop is None:
+            self._open(self._text.size, passed)
+
+    def open_now(self) -> list[Draft]:
+        """Check what `buffer_first` holds because its time is over, and return what passes."""
+        passed: list[Draft] = []
+        self._open(self._text.size, passed)
+        if self.stop is None:
+            self._release(passed)
+        return passed
+
+    def _open_if_due(self, passed: list[Draft]) -> None:
+        text, most = self._text.held(), LONGEST if self._is_long else FIRST_CHARS
+        end = SENTENCE.first_end(text, _LEAST_CHARS, most)
+        if end == FIRST_CHARS and not self._is_long:
+            # If the beginning of a sentence is wrong, all of it may be.
+            found = examine(self._checks.streaming, text[:end], self._scores_of)
+            self._is_long = bool(found.rewritten)
+            end = SENTENCE.first_end(text, _LEAST_CHARS, LONGEST) if self._is_long else end
+        if end is not None:
+            self._open(end, passed)
+
+    def _open(self, end: int, passed: list[Draft]) -> None:
+        """Check the text up to `end`, which is the beginning of the answer, and let it pass."""
+        self._release(passed)  # drafts before the text
+        if self.stop is not None:
+            return
+        self._is_open = True
+        if not end:
+            return
+        text = self._text.held()[:end]
+        found = examine(self._checks.streaming, text, self._scores_of)
+        if not self._accept(found, "start", text, passed):
+            return
+        self._text.take(end, as_written=True)
+        if found.text:
+            self._shown.append(found.text)
+            self._has_content = True
+            passed.append(Text(found.text))
+        if found.rewritten:
+            self._text.withheld += end
+
+    def _accept(self, found: Examination, stage: Stage, text: str, passed: list[Draft]) -> bool:
+        """Report the verdicts on a text; return False if the call is over."""
+        for guard, error in found.failures:
+            self._on_failure(guard, error)
+        for guard, count in found.rewritten:
+            self._report(guard, stage, "rewrite", count, text)
+        if found.stopped_by is not None:
+            self._end_by(found.stopped_by, found.directive, stage, text, passed)
+            return False
+        if not found.rewritten:
+            self._report(None, stage, "pass", 1, "")
+        return True
+
+    def _release(self, passed: list[Draft]) -> None:
+        """Append what may pass now, in order."""
+        queue = self._queue
+        while queue:
+            head = queue[0]
+            if not self._is_open and self._is_held(head):
+                break
+            if isinstance(head, _Run):
+                self._show(head, passed)
+                if head.channel.released < head.end:
+                    break
+            else:
+                self._has_content |= not isinstance(head, events.ReasoningState)
+                passed.append(head)
+            queue.popleft()
+        self._stop_if_due(passed)
+
+    def _is_held(self, head: "_Run | Draft") -> bool:
+        all_of_it = self._mode is GuardMode.BUFFER_ALL
+        return all_of_it or (isinstance(head, _Run) and head.channel is self._text)
+
+    def _show(self, run: _Run, passed: list[Draft]) -> None:
+        channel = run.channel
+        as_written = channel is self._text and self._mode is GuardMode.BUFFER_FIRST
+        upto = run.end if as_written else min(run.end, channel.limit)
+        piece = channel.take(upto, as_written=as_written)
+        if channel.removed:
+            self._report_removed(channel)
+        if piece:
+            passed.append(run.kind(piece))
+            if run.kind is Text:
+                self._shown.append(piece)
+            self._has_content |= run.kind is not Reasoning
+
+    def _report_removed(self, channel: Channel) -> None:
+        removed: dict[str, tuple[GuardSpec, list[str]]] = {}
+        for guard, piece in channel.removed:
+            removed.setdefault(guard.name, (guard, []))[1].append(piece)
+        channel.removed.clear()
+        for guard, pieces in removed.values():
+            self._report(guard, "flow", "rewrite", len(pieces), "\n".join(pieces))
+
+    def _stop_if_due(self, passed: list[Draft]) -> None:
+        """End the call at the first span that demands it, unless something before it is held."""
+        for channel in self._channels:
+            span = channel.stop
+            if span is None or self.stop is not None:
+                continue
+            late = channel is self._text and self._mode is GuardMode.BUFFER_FIRST
+            if late and not self._is_open:
+                continue  # the examination of the beginning decides
+            known = channel.limit == span.begin
+            waits = self._is_open and channel.released < span.begin
+            if late or (known and not waits):
+                retry = span.guard.action is Action.RETRY
+                directive = span.guard.directive if retry else None
+                stage: Stage = "end" if late else "flow"
+                self._end_by(span.guard, directive, stage, channel.held(), passed)
+
+    def _end_by(
+        self,
+        guard: GuardSpec,
+        directive: str | None,
+        stage: Stage,
+        text: str,
+        passed: list[Draft],
+    ) -> None:
+        """End the call: the model answers again if it can, or else the turn ends."""
+        unseen = not self._has_content
+        if directive is not None and unseen and self._plan.retries:
+            self._report(guard, stage, "retry", 1, text)
+            if not self._reasoning.released:
+                passed.append(events.Retry(guard.name))
+            self.stop = Stop(guard, directive)
+            return
+        self._report(guard, stage, "block", 1, text)
+        reason = Reason.GUARD_BLOCKED
+        if unseen:
+            passed.append(Text(self._plan.neutral_text))
+            reason = Reason.GUARD_REJECTED if directive is not None else reason
+        elif stage != "flow":
+            passed.append(events.Replace(self._plan.neutral_text, guard.name))
+        self._is_replaced = unseen or stage != "flow"
+        passed.append(events.Blocked(guard.name))
+        self.stop = Stop(guard, None, reason)
+
+    def end(self) -> list[Draft]:
+        """End the drafts; return the last ones if that sets `stop`, else keep them for the end."""
+        seen, tail = self._has_content, list[Draft]()
+        for channel in self._channels:
+            channel.end()
+        if not self._is_open:
+            self._stop_if_due(tail)
+            self._is_open = True
+        if self.stop is None:
+            self._release(tail)
+        if self.stop is not None:
+            return tail
+        self._tail, self._has_content = tail, seen
+        return []
+
+    @property
+    def last_chain(self) -> tuple[AnyCheck, ...]:
+        """The checks of the whole text that are left to do at the end."""
+        if self._has_other and not self._text.size:
+            return ()
+        first = self._mode is GuardMode.BUFFER_FIRST
+        chain = self._checks.all if first else self._checks.texts
+        if self._finish is None:  # a part of an answer is not worse for what it lacks
+            return tuple(one for one in chain if one.guard.action is not Action.RETRY)
+        return chain
+
+    @property
+    def whole_text(self) -> str:
+        """The text of the answer for `last_chain`, after `end`."""
+        return "".join(self._written if self._mode is GuardMode.BUFFER_FIRST else self._shown)
+
+    def conclude(self, found: Examination | None) -> list[Draft]:
+        """Return the last drafts, given what was found in the whole text; `stop` may be set."""
+        passed: list[Draft] = []
+        text = self.whole_text
+        if found is not None:
+            if not self._accept(found, "end", text, passed):
+                return passed
+            text = found.text
+        finish = self._finish
+        if text == "".join(self._shown):
+            passed += self._tail
+        elif self._has_content:
+            # Too late for the client, which has seen the text; what is stored is still right.
+            name = found.rewritten[-1][0].name if found and found.rewritten else "chain"
+            passed += [*self._tail, events.Replace(text, name)]
+            finish = finish and replace(finish, reason=Reason.CONTENT_FILTER)
+            self._is_replaced = True
+        else:
+            passed += _with_text(self._tail, text)
+            self._is_replaced = True
+        return passed if finish is None else [*passed, finish]
+
+
+def _with_text(drafts: list[Draft], text: str) -> list[Draft]:
+    """Return the drafts with this text in the place of their first text, and no other."""
+    first = next((n for n, draft in enumerate(drafts) if isinstance(draft, Text)), len(drafts))
+    before, after = drafts[:first], drafts[first:]
+    rest = [draft for draft in after if not isinstance(draft, Text)]
+    return [*before, Text(text), *rest] if text else [*before, *rest]

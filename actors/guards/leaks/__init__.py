@@ -1,0 +1,6 @@
+"""Leaks: finds what an answer must not give away.
+
+- `flow`: gaps between words, at which text can be cut
+- `credentials`: keys, tokens and passwords
+- `private_keys`: private keys, which have many lines
+"""
