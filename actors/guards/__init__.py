@@ -5,11 +5,7 @@
 - `units`: words, lines and sentences, at whose ends checks of flowing text settle
 - `leaks/`: finds credentials, copies of the prompt and other things that must not get out
 - `prose`: sentences without code and quotations, which guards leave alone
-- `remarks`: removal of a remark from a sentence that says something else too
-- `phrases`: patterns of phrases, written one a line
-- `requests`: requests of users that excuse what a guard would object to
-- `tool_kinds`: kinds of work that tools do
-- `semantics`: what a text says, however it is worded
+- `wording/`: what a text says, however it is worded
 - `scanner`, `channel`: find spans in text that arrives in pieces, and hold it
 - `chain`: all guards of a turn, applied to a whole text
 - `gate`: decides which drafts of an answer may pass, and when

@@ -1,10 +1,10 @@
 """Removes claims that work was given to another agent, unless a tool did so in this turn."""
 
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_remark
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
-from actors.guards.tool_kinds import ToolKind, could, may
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.remarks import without_remark
+from actors.guards.wording.tool_kinds import ToolKind, could, may
 
 _ADVERBS = r"(?: just| now| already| also| successfully| currently| therefore| since| personally)*"
 _GAP = r"[^.!?,;:]*?"

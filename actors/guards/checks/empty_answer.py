@@ -5,7 +5,6 @@ The actor asks only for answers that consist of text: one that calls tools may b
 
 import re
 
-from actors.guards.phrases import phrases
 from actors.guards.spec import (
     PASS,
     Action,
@@ -17,6 +16,7 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.phrases import phrases
 
 _LONGEST = 300
 """Characters of the longest placeholder with the sentence that introduces it."""

@@ -5,9 +5,7 @@ true. A tool whose name tells no kind supports every claim.
 """
 
 from actors.guards.patterns import Pattern
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentences
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import (
     PASS,
     Action,
@@ -19,7 +17,9 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
-from actors.guards.tool_kinds import ToolKind, could, may
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.requests import wants_a_voice
+from actors.guards.wording.tool_kinds import ToolKind, could, may
 
 _ADVERBS = r"(?: just| now| already| also| successfully| gone ahead and| went ahead and)*"
 _DID = {"did": rf"i(?:'ve| have)?{_ADVERBS}", "have": rf"i(?:'ve| have){_ADVERBS}"}

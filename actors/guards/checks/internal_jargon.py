@@ -1,10 +1,10 @@
 """Removes lines about how the server works on an answer: routing decisions and orchestration."""
 
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.remarks import without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _LINE = phrases(
     r"""

@@ -9,11 +9,11 @@ from functools import lru_cache
 from msgspec import Struct
 
 from actors.guards.patterns import Pattern
-from actors.guards.phrases import phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import phrases
+from actors.guards.wording.remarks import without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _FAMILIES = {
     "openai": (

@@ -2,11 +2,11 @@
 
 import re
 
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import opening, without_adjunct, without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.remarks import opening, without_adjunct, without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _MACHINE = lines(
     r"""

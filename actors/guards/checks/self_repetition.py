@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from actors.guards.overlap import CJK
-from actors.guards.phrases import phrases
 from actors.guards.prose import MASKED, sentences
 from actors.guards.spec import (
     PASS,
@@ -17,6 +15,8 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.overlap import CJK
+from actors.guards.wording.phrases import phrases
 
 CHARACTERS = 50
 """Characters from which a passage that comes twice in a row is a repetition."""

@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from actors.guards import checks
 from actors.guards.prose import START, sentences, spans, spans_of
-from actors.guards.semantics import scores
 from actors.guards.spec import (
     PASS,
     Action,
@@ -34,6 +33,7 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.semantics import scores
 
 NAMES = [module.name for module in pkgutil.iter_modules(checks.__path__)]
 FOLDER = Path(checks.__path__[0])

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actors.guards import semantics
-from actors.guards.semantics import Centroids, Vector, embedding, exemplar_texts, scores
 from actors.guards.spec import Meaning
+from actors.guards.wording import semantics
+from actors.guards.wording.semantics import Centroids, Vector, embedding, exemplar_texts, scores
 
 THRESHOLDS = {
     Meaning.NARRATED_DELEGATION: 0.65,

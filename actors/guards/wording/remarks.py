@@ -2,8 +2,8 @@
 
 import re
 
-from actors.guards.phrases import phrases
 from actors.guards.spec import Span
+from actors.guards.wording.phrases import phrases
 
 _FEWEST_WORDS = 3
 """Fewest words of a part of a sentence that can say something."""
