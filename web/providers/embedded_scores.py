@@ -6,8 +6,8 @@ import msgspec
 import structlog
 import trio
 
-from actors.guards.semantics import Centroids, Vector, embedding, exemplar_texts, passages
 from actors.guards.spec import Scores
+from actors.guards.wording.semantics import Centroids, Vector, embedding, exemplar_texts, passages
 from actors.providers.embedding_provider import Embedder
 from actors.providers.formats.embeddings import EmbeddingCall
 from actors.turn.model_call import Route, UpstreamFailure
