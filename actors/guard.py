@@ -1,7 +1,7 @@
 """Guard: checks the answer before it reaches the journal.
 
 The third actor of a turn, between the accumulator and the persister. Its decisions are those of
-`actors.guards.gate`; this module adds time, threads and the turn's records. A turn without guards
+`actors.guards.gate.gate`; this module adds time, threads and the turn's records. A turn without guards
 does not start it, because a channel more is a tenth of the cost of a token.
 """
 
@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from actors.accumulator import Draft
 from actors.guards.boundaries import wrap
-from actors.guards.chain import Examination, TurnChecks, examine, make_checks
 from actors.guards.context import asked_again, context_of
-from actors.guards.gate import Gate
+from actors.guards.gate.chain import Examination, TurnChecks, examine, make_checks
+from actors.guards.gate.gate import Gate
 from actors.guards.rewriting import with_system
 from actors.guards.spec import GuardSpec, Scores
 from actors.ports import EventBus

@@ -6,8 +6,6 @@
 - `leaks`: finds credentials, copies of the prompt and other things that must not get out
 - `prose`: sentences without code and quotations, which guards leave alone
 - `wording`: what a text says, however it is worded
-- `scanner`, `channel`: find spans in text that arrives in pieces, and hold it
-- `chain`: all guards of a turn, applied to a whole text
 - `gate`: decides which drafts of an answer may pass, and when
 - `context`: tells guards about a call, and asks the model again
 - `rewriting`: replaces texts of a call

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
+from actors.guards.gate.scanner import ActiveCheck, OnFailure
 from actors.guards.prose import spans_of
-from actors.guards.scanner import ActiveCheck, OnFailure
 from actors.guards.spec import (
     Action,
     Block,
