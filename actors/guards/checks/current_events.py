@@ -28,7 +28,7 @@ _ADJUNCT = phrases(
     date=_DATE,
 )
 _KNOWLEDGE = r"""
-my (?:knowledge|training|data|information)(?: base| data)?(?:'s)? cut-?\s?off
+my (?:(?:19|20)\d\d )?(?:knowledge|training|data|information)(?: base| data)?(?:'s)? cut-?\s?off
 my (?:knowledge|training|information)(?: base| data)? (?:only|ends|ended|stops|stopped|extends|goes)
 my (?:knowledge|training|information)(?: base| data)? was (?:last )?(?:updated|cut)
 my (?:knowledge|training|information)(?: base| data)? does(?:n't| not) (?:extend|include|cover|go)
@@ -44,19 +44,24 @@ my (?:answers?|responses?|information) (?:may|might) not (?:reflect|include|be c
 mein (?:wissen|wissensstand|kenntnisstand) (?:ist|endet|reicht|geht|stammt|beruht|umfasst|basiert)
 meine (?:kenntnisse|trainingsdaten|wissensbasis|datenbasis) (?:ist|sind|ende|reich|gehen|stamm|umfass)
 mein (?:wissen|wissensstand|kenntnisstand)\b[^,]*\b20\d\d\b
+mein (?:wissen|training) (?:endete|reichte|stoppte)
 mein (?:letztes|jüngstes) [\pL-]*(?:update|training) (?:war|ist|stammt|fand)
 ich (?:bin|wurde) [^,]*20\d\d (?:trainiert|aktualisiert)
 mes (?:connaissances|données|informations)(?: d'entraînement)? (?:s'arrêtent|ne |sont limitées|datent|remontent)
 mes (?:connaissances|données|informations)(?: d'entraînement)? (?:s'étendent|vont jusqu)
 ma (?:date (?:limite|de coupure)|base de connaissances|dernière mise à jour)\b[^,]* (?:est|s'arrête|dat|remont)
+je ne connais pas (?:les |d')(?:événements|évènements|développements)\b.* après
 j'ai été entraînée? (?:sur|avec)\b.*jusqu
 mis? (?:conocimientos?|información|entrenamiento|datos de entrenamiento) (?:lleg|termin|est[áa]|se |sol|abarca|no )
 mi (?:fecha de corte|última actualización|corte de conocimiento)\b[^,]* (?:es|fue|era)\b
+no conozco (?:los )?(?:eventos|acontecimientos|hechos)\b.* (?:posteriores|después)
 fui entrenad[oa]\b.*hasta
 """
 _LIVE = r"""
 <cannot>(?: [\w'-]+){0,7}? <now> (?:[\w-]+ ){0,2}<news>
 <cannot>(?: have| get| provide| offer)?(?: \w+)? ?real-?time (?:internet )?(?:access|browsing|capabilit)
+i (?:have no|lack the|don't have (?:the|a|any)) (?:means|way) (?:of|to) (?:checking|check|looking|look|seeing|see|knowing|know)\b.*\b(?:today's|current|latest|live|right now)\b
+i(?:'m| am) (?:cut off|disconnected|isolated) from the (?:internet|web)\b
 <cannot> (?:have (?:\w+ )?access to|access|browse|search|surf|connect to) (?:the )?(?:internet|web)\b
 (?:ich (?:habe|besitze)|habe ich)(?: \w+)? kein(?:en|e)?\b.*(?:echtzeit|aktuelle|live-|internet)
 (?:ich kann|kann ich)(?: leider| derzeit)?(?: nicht auf| keine)\b.*(?:echtzeit|aktuelle|live-)

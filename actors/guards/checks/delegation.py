@@ -46,7 +46,7 @@ _PARTS = {
         r"""
         (?:sub|unter)-?agent\w*
         \w+-?agent(?:en|in)?\b
-        (?:anderen|weiteren|eigenen|separaten|spezialisierten|zuständigen) agenten\b
+        (?:anderen|weiteren|zweiten|eigenen|separaten|spezialisierten|zuständigen) agenten\b
         spezialist(?:en)?(?:-?team|-?modell)?\b
         """
     ),
@@ -71,21 +71,27 @@ _CLAIMS = r"""
 <have> (?:delegated|handed|assigned|dispatched|spawned|launched|spun up|deployed|created|started)\b<gap>\b<agent>
 <have> (?:forwarded|passed|routed|escalated|outsourced|tasked|instructed|asked|sent|kicked off)\b<gap>\b<agent>
 <have> (?:transferred|engaged|enlisted|looped in|brought in|pulled in|called in|handed over|turned)\b<gap>\b<agent>
+<have> (?:farmed out|farmed (?:this|it|that) out|put)\b<gap>\b(?:sub-?agents?|\w+ agents?)\b(?: on (?:it|this))?
+(?:i|we) (?:farmed|put)\b<gap>\bsub-?agents?\b
 <have> delegated (?:this|that|it|the|your|these|those|some|all)\b
 (?:i|we)<adv> (?:delegated|handed|dispatched|spawned|tasked|spun up|kicked off|enlisted|looped in)\b<gap>\b<agent>
 <task> (?:has been|was|is being)<adv> (?:delegated|dispatched|handed (?:off|over)|routed|assigned|escalated) to\b<gap><agent>
 (?:my|our|one of (?:my|our)) <agent>(?: \w+)? <does>
 <agent> <does>\b.*\b(?:this|it|your|you)\b
 ich habe <gap><agent_de><gap>(?:delegiert|beauftragt|übergeben|weitergeleitet|weitergegeben)
-ich habe <gap><agent_de><gap>(?:übertragen|gestartet|losgeschickt|zugewiesen)
+<agent> (?:is|are)<adv> \w+ing (?:this|it|that|your \w+)(?: for you)?\b
+(?:i'm|i am|we're|we are) having (?:another|a second|a different) (?:\w+ )?(?:ai|agent|model)\b
+ich habe <gap><agent_de><gap>(?:angesetzt|übertragen|gestartet|losgeschickt|zugewiesen)
 ich habe (?:das|dies|diese|die|den|deine|ihre)\b<gap> delegiert
 (?:ein|der) <agent_de> (?:arbeitet|kümmert|bearbeitet|übernimmt)\b.*(?:daran|darum|deine|ihre|die anfrage|das)\b
 (?:mein|unser)e? <agent_de> (?:arbeite[tn]|kümmer[tn]|ha(?:t|ben)|recherchier(?:t|en))\b
 (?:j'ai|nous avons)(?: déjà| bien)? (?:délégué|confié|transmis|assigné)<gap> <agent_fr>
 (?:j'ai|nous avons)(?: déjà| bien)? délégué (?:cette|ce|la|le|votre|ta)\b
+(?:un|le) <agent_fr>\w* (?:s'en charge|s'en occupe|travaille (?:dessus|sur votre)|s'occupe de votre)
 (?:mon|mes|notre|nos) <agent_fr>\w* (?:travaill|s'occup|a |ont |est |sont )
 (?:he|hemos)(?: ya)? (?:delegado|asignado|encargado|transferido|pasado|lanzado)<gap> <agent_es>
 (?:he|hemos)(?: ya)? delegado (?:esta|este|la|el|tu|su)\b
+(?:un|el) <agent_es>\w* (?:se encarga de ello|se ocupa de ello|está trabajando en (?:ello|tu|su))
 (?:mi|mis|nuestro|nuestros) <agent_es>\w* (?:está|trabaja|ha |han |se )
 """
 _PLANS = r"""

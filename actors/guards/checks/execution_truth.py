@@ -26,6 +26,7 @@ _DID = {"did": rf"i(?:'ve| have)?{_ADVERBS}", "have": rf"i(?:'ve| have){_ADVERBS
 _CLAIMS = {
     ToolKind.WEB: r"""
         <did> (?:searched|browsed|googled|checked|looked|scoured)\b.*\b(?:web|internet|online|google|news sites?)\b
+        <did> browsed (?:\w+ ){0,3}(?:web ?sites|web ?pages|sites|pages)\b
         <did> (?:visited|fetched|crawled|loaded) (?:the|your|that|this|their)\b.*\b(?:page|web ?site|site|url|link)\b
         <did> checked (?:the|their|your|its) (?:official )?(?:web ?site|web ?page|site|url|link)\b
         my (?:web |internet |online )?search (?:returned|found|shows|showed|turned up|revealed)\b

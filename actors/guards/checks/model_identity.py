@@ -59,7 +59,7 @@ _TRAIL = (
 )
 _ORIGIN = r"""
 (?:i was|i have been|i've been|i am|i'm) (?:\w+ )?<made> by (?:the (?:team|people|company) (?:at )?)?(?:<vendors>)\b
-i(?:'m| am)(?: an? (?:\w+ )?(?:ai|assistant|model))? (?:based on|powered by|built on|running on|derived from) (?:<models>|<vendors>)\b
+i(?:'m| am|)(?: an? (?:\w+ )?(?:ai|assistant|model))? (?:run on|based on|powered by|built on|running on|derived from) (?:<models>|<vendors>)\b
 (?:<vendors>) (?:has )?<made> me\b
 i(?:'m| am) (?:an? |the )?(?:<vendors>)(?:'s)? (?:[\w-]+ )?(?:model|assistant|ai|chatbot)\b
 ich (?:bin|wurde)\b[^,;:]*\bvon (?:<vendors>)\b[^,;:]*<made>

@@ -12,7 +12,7 @@ _MACHINE = lines(
     r"""
     (?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant|system|program|tool|chat-?bot))?\b
     (?:large )?language model|llm\b|chat-?bot|virtual assistant|digital assistant
-    (?:machine|computer program|piece of software|robot|bot)\b
+    (?:machine|computer program|program|piece of software|robot|bot)\b
     """
 )
 _PARTS = {
@@ -41,6 +41,7 @@ _ADJUNCT = phrases(
     r"""
     (?:speaking )?(?:as|being) (?:just |only |merely |simply )?an? (?:[\w-]+ )?<machine><made>,
     (?:since|because|given that|as|while|although|though|even though) i(?:'m| am) (?:just |only |merely |simply )?an? <machine><made>,
+    being (?:only |just |merely )?(?:software|an? (?:ai|machine|program)|artificial)\b[^,.;!?]*,
     en tant qu(?:e |')(?:une? )?<machine_fr>[^,.;!?]*,
     étant (?:donné que je suis )?une? <machine_fr>[^,.;!?]*,
     (?:como|al ser|siendo) (?:una? )?<machine_es>[^,.;!?]*,
@@ -72,6 +73,7 @@ _BEHIND_SELF = re.compile(
 """Beginnings of the rest of the sentence; others make it a statement such as `a machine fitter`."""
 _NATURE = phrases(
     r"""
+    (?:bots|machines|ais|programs|language models|ai (?:models|assistants)) like (?:me|myself)\b
     i(?:'m| am)(?: just| only)* (?:not (?:a )?(?:human|real person|sentient|conscious)\b)
     i (?:don't|do not|can't|cannot|lack|am not capable of|am unable to)\b.*\b(?:personal|subjective) (?:[\w-]+,? (?:or |and )?)?(?:feelings|emotions|opinions?|beliefs?|preferences?|experiences?)\b
     i (?:don't|do not|can't|cannot|lack)\b.*\b(?:feelings|emotions|opinions|preferences|consciousness|experiences|senses|taste)\b.*\b(?:like|as|way|sense)\b.*\b(?:humans?|people|person)\b
