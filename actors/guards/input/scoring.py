@@ -35,7 +35,7 @@ _ROUNDS = 4
 
 
 class Level(StrEnum):
-    """How a text is treated."""
+    """Treatment of a text."""
 
     CLEAN = "clean"
     CAUTION = "caution"
