@@ -4,4 +4,6 @@
 - `credentials`: keys, tokens and passwords
 - `private_keys`: private keys, which have many lines
 - `identifiers`: personal data
+- `prompt_copies`: words of the system prompt in a row
+- `protocol`: tool calls and marks of chat templates
 """
