@@ -1,7 +1,7 @@
 """Guard: checks the answer before it reaches the journal.
 
 The third actor of a turn, between the accumulator and the persister. Its decisions are those of
-`actors.guards.gate`; this module adds time, threads and the turn's records. A turn without guards
+`actors.guards.gate.gate`; this module adds time, threads and the turn's records. A turn without guards
 does not start it, because a channel more is a tenth of the cost of a token.
 """
 
