@@ -1,8 +1,8 @@
 """Guard: checks the answer before it reaches the journal.
 
-The third actor of a turn, between the accumulator and the persister. Its decisions are those of
-`actors.guards.gate.gate`; this module adds time, threads and the turn's records. A turn without guards
-does not start it, because a channel more is a tenth of the cost of a token.
+The third actor of a turn, between the accumulator and the persister. `actors.guards.gate` decides,
+and this module adds time, threads and the turn's records. A turn without guards does not start it,
+because a channel more is a tenth of the cost of a token.
 """
 
 import math
