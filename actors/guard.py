@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from actors.accumulator import Draft
 from actors.guards.boundaries import wrap
-from actors.guards.chain import Examination, TurnChecks, examine, make_checks
+from actors.guards.chain import AnyCheck, Examination, TurnChecks, examine, make_checks
 from actors.guards.context import asked_again, context_of
 from actors.guards.gate import Gate
 from actors.guards.rewriting import with_system
@@ -56,7 +56,17 @@ class Guards:
 class Guard:
     """The guards of one turn, and the gate of its current model call."""
 
-    __slots__ = ("_bus", "_checks", "_failed", "_gate", "_guards", "_now", "_retries", "_turn")
+    __slots__ = (
+        "_bus",
+        "_checks",
+        "_failed",
+        "_gate",
+        "_guards",
+        "_now",
+        "_retries",
+        "_turn",
+        "is_interrupted",
+    )
 
     def __init__(self, turn: Turn, guards: Guards, bus: EventBus, now: Clock) -> None:
         self._turn = turn
@@ -67,6 +77,8 @@ class Guard:
         self._retries = turn.request.guards.retries
         self._checks = TurnChecks()
         self._gate: Gate | None = None
+        self.is_interrupted = False
+        """True if drafts were lost on their way to the gate, so that no others may follow."""
 
     @property
     def buffer_max_s(self) -> float:
@@ -129,24 +141,37 @@ class Guard:
         """Feed the gate, in a thread if the text is long."""
         if not _is_long(drafts):
             return self.gate.feed(drafts)
-        return await trio.to_thread.run_sync(self.gate.feed, drafts, limiter=self._guards.threads)
+        self.is_interrupted = True  # if it is cancelled while it waits for a thread
+        passed = await trio.to_thread.run_sync(self.gate.feed, drafts, limiter=self._guards.threads)
+        self.is_interrupted = False
+        return passed
 
     async def conclude(self) -> list[Draft]:
         """End the gate's drafts and return the last ones, after an examination of the text."""
         last = self.gate.end()
         if self.gate.stop is not None:
             return last
-        return self.gate.conclude(await self._examine(self.gate))
-
-    async def _examine(self, gate: Gate) -> Examination | None:
+        gate, scores_of = self.gate, self._guards.scores_of
         chain, text = gate.last_chain, gate.whole_text
         if not chain:
-            return None
-        scores_of = self._guards.scores_of
+            return gate.conclude(None)
         if self._guards.embedded_scores is not None:
             scores = await self._guards.embedded_scores(text)
             if scores is not None:
                 scores_of = partial(_given, scores)
+        return gate.conclude(await self._examine(chain, text, scores_of))
+
+    async def conclude_part(self) -> list[Draft]:
+        """Examine the shown text of a model call that was cut off; return what replaces it."""
+        gate, text = self._gate, self._turn.answer.text
+        if gate is None or gate.stop is not None or not text or not gate.chain_of_a_part:
+            return []
+        scores_of = self._guards.scores_of
+        return gate.conclude_part(text, await self._examine(gate.chain_of_a_part, text, scores_of))
+
+    async def _examine(
+        self, chain: tuple[AnyCheck, ...], text: str, scores_of: Callable[[str], Scores]
+    ) -> Examination:
         work = partial(examine, chain, text, scores_of)
         return await off_loop(len(text) > LONG, self._guards.threads, work)
 
