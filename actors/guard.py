@@ -1,6 +1,6 @@
 """Guard: checks the answer before it reaches the journal.
 
-The third actor of a turn, between the accumulator and the persister. `actors.guards.gate` decides,
+The third actor of a turn, between the accumulator and the persister. `actors/guards/gate/` decides,
 and this module adds time, threads and the turn's records. A turn without guards does not start it,
 because a channel more is a tenth of the cost of a token.
 """
@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from actors.accumulator import Draft
 from actors.guards.boundaries import wrap
 from actors.guards.context import asked_again, context_of
-from actors.guards.gate.chain import Examination, TurnChecks, examine, make_checks
+from actors.guards.gate.chain import AnyCheck, Examination, TurnChecks, examine, make_checks
 from actors.guards.gate.gate import Gate
 from actors.guards.rewriting import with_system
 from actors.guards.spec import GuardSpec, Scores
@@ -63,7 +63,7 @@ class Guard:
 
     __slots__ = (
         *("_bus", "_checks", "_failed", "_failures", "_gate", "_guards", "_now", "_retries"),
-        *("_turn", "_verdicts"),
+        *("_turn", "_verdicts", "is_interrupted"),
     )
 
     def __init__(self, turn: Turn, guards: Guards, bus: EventBus, now: Clock) -> None:
@@ -78,6 +78,8 @@ class Guard:
         self._retries = turn.request.guards.retries
         self._checks = TurnChecks()
         self._gate: Gate | None = None
+        self.is_interrupted = False
+        """True if drafts were lost on their way to the gate, so that no others may follow."""
 
     @property
     def buffer_max_s(self) -> float:
@@ -143,28 +145,42 @@ class Guard:
             passed = self.gate.feed(drafts)
         else:
             feed = partial(self.gate.feed, drafts)
+            self.is_interrupted = True  # if it is cancelled while it waits for a thread
             passed = await trio.to_thread.run_sync(feed, limiter=self._guards.threads)
+            self.is_interrupted = False
         self.publish_verdicts()
         return passed
 
     async def conclude(self) -> list[Draft]:
         """End the gate's drafts and return the last ones, after an examination of the text."""
-        gate = self.gate
-        last = gate.end()
-        if gate.stop is None:
-            last = gate.conclude(await self._examine(gate))
+        last = self.gate.end()
+        if self.gate.stop is None:
+            last = await self._concluded(self.gate)
         self.publish_verdicts()
         return last
 
-    async def _examine(self, gate: Gate) -> Examination | None:
+    async def _concluded(self, gate: Gate) -> list[Draft]:
+        scores_of = self._guards.scores_of
         chain, text = gate.last_chain, gate.whole_text
         if not chain:
-            return None
-        scores_of = self._guards.scores_of
+            return gate.conclude(None)
         if self._guards.embedded_scores is not None:
             scores = await self._guards.embedded_scores(text)
             if scores is not None:
                 scores_of = partial(_given, scores)
+        return gate.conclude(await self._examine(chain, text, scores_of))
+
+    async def conclude_part(self) -> list[Draft]:
+        """Examine the shown text of a model call that was cut off; return what replaces it."""
+        gate, text = self._gate, self._turn.answer.text
+        if gate is None or gate.stop is not None or not text or not gate.chain_of_a_part:
+            return []
+        scores_of = self._guards.scores_of
+        return gate.conclude_part(text, await self._examine(gate.chain_of_a_part, text, scores_of))
+
+    async def _examine(
+        self, chain: tuple[AnyCheck, ...], text: str, scores_of: Callable[[str], Scores]
+    ) -> Examination:
         work = partial(examine, chain, text, scores_of)
         return await off_loop(len(text) > LONG, self._guards.threads, work)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from actors.guards.spec import Span, SpanCheck
+from actors.guards.spec import Span, SpanCheck, in_order
 from actors.guards.units import SENTENCE
 
 MASKED = "\x1a"
@@ -90,8 +90,9 @@ def spans(find: Callable[[str], list[Span]], prose: Iterable[Sentence]) -> list[
 
 
 def spans_of(check: SpanCheck, text: str) -> list[Span]:
-    """Return the spans of a check in a whole text."""
-    return spans(check.find, sentences(text)[0]) if check.prose else check.find(text)
+    """Return the spans of a check in a whole text; raises `ValueError` if they are wrong."""
+    found = spans(check.find, sentences(text)[0]) if check.prose else check.find(text)
+    return in_order(found, len(text))
 
 
 def sentence_check(find: Callable[[str], list[Span]]) -> SpanCheck:

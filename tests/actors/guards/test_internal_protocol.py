@@ -1,4 +1,4 @@
-"""What is protocol does not depend on cuts, and unfinished protocol is held for a while only."""
+"""Texts is protocol does not depend on cuts, and unfinished protocol is held for a while only."""
 
 import time
 

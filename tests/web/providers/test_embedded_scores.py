@@ -49,7 +49,7 @@ class Embedder:
         self.closed += 1
 
 
-async def test_exemplars_are_embedded_once_and_recognised(autojump_clock: MockClock) -> None:
+async def test_exemplars_are_embedded_once_and_recognised() -> None:
     embedder = Embedder()
     rated = EmbeddedScores(embedder, ROUTE)
     first = await rated.scores(exemplar_texts()[0])
