@@ -1,4 +1,4 @@
-"""Texts is protocol does not depend on cuts, and unfinished protocol is held for a while only."""
+"""Protocol is found whatever the cuts are, and unfinished protocol is held for a while only."""
 
 import time
 
