@@ -128,10 +128,12 @@ def test_reference_has_every_command_and_option() -> None:
     commands = getattr(group, "commands")  # noqa: B009 (typer's type hides that it is a group)
     assert set(re.findall(r"^## `trouper (\w+)", text, re.MULTILINE)) == set(commands)
     for name, command in {"": group, **commands}.items():
-        title = f"## `trouper {name}" if name else "## Common"
+        title = f"\n## `trouper {name}`" if name else "\n## Common"
         section = text.split(title)[1].split("\n## ")[0]
         existing = {option for p in command.params for option in p.opts}
         assert set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE)) == existing, name
+        below = getattr(command, "commands", {}) if name else {}
+        assert set(re.findall(rf"^### `trouper {name} (\w+)", section, re.MULTILINE)) == set(below)
 
 
 def test_reference_has_every_metric() -> None:

@@ -1,6 +1,6 @@
 """The server process: HTTP for clients and operators, configuration and start-up.
 
-- `cli`: command line; `main`: the server process; `app`: the Quart application
+- `cli`, `guards_cli`: command line; `main`: the server process; `app`: the Quart application
 - `service`: holds everything that lives as long as the server
 - `registry`: one line for each surface, provider format and guard
 - `version`: version of the distribution

@@ -1,4 +1,4 @@
-"""Command line of Trouper: `serve`, `check` and `simulate`.
+"""Command line of Trouper: `serve`, `check`, `simulate` and, in `web.guards_cli`, `guards`.
 
 Commands import their modules when they run, which keeps `--help` and `--version` fast. Exit codes:
 0, success; 1, refused (`trouper: …` on standard error says why); 2, invalid option or argument.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
+from web.guards_cli import guards
 from web.process.startup import StartupRefused
 from web.version import VERSION
 
@@ -30,6 +31,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A self-hosted LLM streaming server that survives failures in the middle of an answer.",
 )
+
+app.add_typer(guards, name="guards")
 
 ConfigFile = Annotated[
     Path | None,

@@ -4,7 +4,7 @@ import gc
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -14,10 +14,11 @@ import trio
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
 from actors.guard import Guards
-from actors.guards.semantics import scores
+from actors.guards.wording.semantics import scores
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import EventBus
+from actors.providers.embedding_provider import Embedder
 from actors.run_turn import TurnDependencies
 from actors.runtime.event_bus import LocalEventBus
 from actors.streamer import Upstreams
@@ -38,6 +39,7 @@ from web.process.startup import StartupRefused
 from web.process.systemd import READY, STOPPING, notify
 from web.process.task_restart import keep_running
 from web.providers import factory
+from web.providers.embedded_scores import EmbeddedScores
 from web.server import HttpServer, ServerSettings
 from web.service import Service
 from web.supervisor.child import SupervisorLink
@@ -140,7 +142,9 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
         metrics = Metrics()
         bus = LocalEventBus()
         metrics.subscribe_to(bus)
-        dependencies = make_dependencies(config, store, upstreams, bus)
+        embedders = factory.embedders_among(config, providers)
+        guards = make_guards(config, embedders)
+        dependencies = make_dependencies(config, store, upstreams, bus, guards)
         turns = Registry(
             nursery,
             dependencies,
@@ -158,7 +162,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
             metrics,
             time.time,
             board,
-            factory.embedders_among(config, providers),
+            embedders,
             upstreams.estimates,
         )
         for name, task in service_tasks(service, dependencies).items():
@@ -168,7 +172,7 @@ async def open_service(config: Config) -> AsyncIterator[Service]:
 
 
 def make_dependencies(
-    config: Config, store: Store, upstreams: Upstreams, bus: EventBus
+    config: Config, store: Store, upstreams: Upstreams, bus: EventBus, guards: Guards
 ) -> TurnDependencies:
     """Return the dependencies of turns."""
     journal = config.journal
@@ -185,13 +189,24 @@ def make_dependencies(
         finaliser=finaliser,
         bus=bus,
         now=time.time,
-        guards=Guards(registry.guards(), scores, boundary_secret=_boundary_secret(config)),
+        guards=guards,
     )
 
 
-def _boundary_secret(config: Config) -> bytes:
-    secret = config.guards.boundary_secret
-    return secret.value.get_secret_value().encode() if secret and secret.value else b""
+def make_guards(config: Config, embedders: Mapping[str, Embedder]) -> Guards:
+    """Return the guards that turns can have. Raises `StartupRefused`."""
+    route, secret = config.guards.semantics, config.guards.boundary_secret
+    embedded = None
+    if route is not None:
+        if route.provider not in embedders:
+            raise StartupRefused(f"guards.semantics: {route.provider!r} provides no embeddings")
+        embedded = EmbeddedScores(embedders[route.provider], route).scores
+    return Guards(
+        registry.guards(),
+        scores,
+        embedded,
+        secret.value.get_secret_value().encode() if secret and secret.value else b"",
+    )
 
 
 def service_tasks(

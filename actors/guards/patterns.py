@@ -31,6 +31,15 @@ class Pattern:
         """Return the first match that is not empty, or None."""
         return next(self.finditer(text), None)
 
+    def match(self, text: str) -> int | None:
+        """Return the length of the match that `text` begins with, or None."""
+        encoded = text.encode("utf-8", "replace")
+        found = self._compiled.match(encoded)
+        if found is None:
+            return None
+        end = found.span()[1]
+        return end if len(encoded) == len(text) else len(encoded[:end].decode())
+
     def finditer(self, text: str, group: int = 0) -> Iterator[tuple[int, int]]:
         """Yield the matches in order, or what `group` of them matched; empty ones are left out."""
         # JSON can contain lone surrogates. Each becomes one character, so that positions stay.

@@ -23,6 +23,8 @@ _ASIDE = re.compile(r"\s*[>|]")
 _MARKER = re.compile(r"\s*(?:[-*+>]|\d+[.)])?\s*")
 """A piece with at most the marker of a list item, so that the line still begins behind it."""
 _OPENING = re.compile(r"[“„«»「]|`+|(?<![\w\"])\"")
+_MARK = re.compile('["`“„«»「]')
+"""Any mark of `_OPENING`: a class is searched five times as fast."""
 _CLOSING = {"“": '”"', "„": '“”"', "«": "»", "»": "«", "「": "」"}
 """Marks that close a quotation; `"` and the ticks around code close what they open."""
 
@@ -110,7 +112,7 @@ def _fence_behind(unit: str, fence: str) -> str:
 
 def _masked(text: str, quotation: str) -> tuple[str, str]:
     """Return the text with its code and quotations masked, and the mark of one that stays open."""
-    if not quotation and _OPENING.search(text) is None:
+    if not quotation and _MARK.search(text) is None:
         return _plain(text), ""
     parts: list[str] = []
     at = begin = 0

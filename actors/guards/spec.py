@@ -58,7 +58,7 @@ class Span(Struct, frozen=True, order=True):
 
 
 class Meaning(StrEnum):
-    """A meaning that a text can have, however it is worded; see `actors.guards.semantics`."""
+    """A meaning of a text, however it is worded; see `actors.guards.wording.semantics`."""
 
     NARRATED_DELEGATION = "narrated_delegation"
     CAPABILITY_DENIAL = "capability_denial"

@@ -30,6 +30,7 @@ from web.app import create_app
 from web.config import Config
 from web.observability.metrics import Metrics
 from web.providers.factory import models_by_route
+from web.registry import guards
 from web.service import LOCAL_USER, Service
 from web.turns.planner import Planner
 
@@ -164,7 +165,7 @@ async def open_harness(
     `embedders` make embeddings under the names of their providers.
     """
     store = WebStore()
-    turns = TurnHarness(*providers, store=store)
+    turns = TurnHarness(*providers, store=store, guards=list(guards().values()))
     config = _config([provider.name for provider in providers], mode, sections)
     metrics = Metrics()
     numbers = count(1)

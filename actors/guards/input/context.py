@@ -6,25 +6,28 @@ counts as a quotation, and neither does a phrase that merely stands in quotes.
 
 import re
 
+from actors.guards import patterns
 from actors.guards.input.folding import folded
 from actors.guards.input.phrases import InputClass
+from actors.guards.patterns import Pattern
 
 NEAR = 240
 """Characters before and after a phrase that are looked at."""
 
 
-def _any(words: str) -> re.Pattern[str]:
-    """Return a pattern of any of the words, which are written with `|` between them."""
-    plain = "|".join(folded(word.strip()) for word in words.split("|"))
-    return re.compile(rf"(?<![a-z])(?:{plain})", re.IGNORECASE)
+def _any(words: str) -> Pattern:
+    """Return a pattern of the beginnings of words, which are written with `|` between them."""
+    plain = map(folded, words.split("|"))
+    starts = (rf"\b{word}" if word[0].isascii() else word for word in plain)
+    return patterns.compile("|".join(starts), ignore_case=True)
 
 
 _ATTACK = _any(
     "prompt.?injection|injection|inject|jailbreak|jail-break|attack|adversar|malicious|exploit|"
     "payload|red.?team|owasp|phishing|scam|fraud|hacker|social engineering|abuse|"
-    "angriff|angreif|schädlich|betrug|injektion|attaque|malveillant|hameçonnage|arnaque|"
+    "angriff|angreif|schädlich|betrug|injektion|attaque|malveillant|hameçonnage|arnaque|attaquant|"
     "ataque|atacante|attacc|malicios|malevol|estafa|golpe|truffa|inyecci|injeç|iniezion|"
-    "aanval|kwaadaardig|oplicht|saldırı|enjeksiyon|dolandır|атак|инъекц|мошен|злоумышл|"
+    "aanval|kwaadaardig|oplicht|sald\u0131r\u0131|enjeksiyon|doland\u0131r|атак|инъекц|мошен|злоумышл|"
     "攻击|攻擊|注入|越狱|越獄|诈骗|詐騙|攻撃|インジェクション|詐欺|脱獄|공격|هجوم|حقن|احتيال"
 )
 """Beginnings of words for attacks, in text that is about them."""
@@ -43,16 +46,16 @@ _LIST = _any(
 """Beginnings of words that introduce a list of examples, which need no quotes."""
 _SINGLE_OPEN = re.compile(r"(?:^|[\s(\[{:=,>])'[^'\n]{0,120}$")
 _SINGLE_CLOSE = re.compile(r"[^'\n]{0,200}'(?:\W|$)")
-_LAST_WORDS = re.compile(r"(\S+)?\s*?(\S+)[^\S\n]+[\"'(*]?$")
 _NOT_MEANT = {
     *("not", "never", "dont", "don't", "cannot", "can't", "cant", "won't", "didn't", "doesn't"),
     *("that", "which", "who", "often", "sometimes", "if", "when", "while", "unless", "why", "once"),
     *("users", "user", "attackers", "models", "they", "it", "he", "she", "we", "i", "people"),
     *("did", "does", "how", "no", "non", "nao", "nicht", "ne", "nie", "what", "by", "about"),
+    *("j'ai", "n'ai", "avez", "avons", "ont", "he", "can", "may", "could", "might", "would"),
     folded("не"),
 }
 """Words after which a command is not meant as one: "attackers ignore", "do not ignore"."""
-_AUXILIARY = {"will", "should", "must", "can", "may", "shall", "could", "would", "might", "to"}
+_AUXILIARY = {"will", "should", "must", "shall", "to"}
 _ADDRESSED = re.compile(r"\b(?:you|your|yourself|please|assistant|ai|chatbot|sure|now)\b", re.I)
 _NOT_MEANT_BEFORE = ("不要", "不能", "不会", "别", "請勿", "请勿", "勿", "不得", "如何", "怎么")
 _CONDITION = re.compile(
@@ -60,42 +63,38 @@ _CONDITION = re.compile(
     r" (?:you|your|it|they|we|the|using|already|necessary|needed)\b",
     re.IGNORECASE,
 )
+_CALL = re.compile(r"\w+\(")
+_OWN = re.compile(r"\b(?:my|our|his|her|their)\b|^(?:忘记了|忘記了|忘了)", re.IGNORECASE)
+"""Words of those who speak of their own instructions, or have forgotten something."""
 _COMMANDS = {InputClass.INSTRUCTION_OVERRIDE, InputClass.FINANCIAL_DRAIN, InputClass.ENCODING_TRICK}
 
 
 def is_meant(text: str, begin: int, end: int, each: InputClass) -> bool:
     """Return False if the phrase at `begin` to `end` of a text in plain form is not an attack."""
     phrase = text[begin:end]
-    if phrase.isascii() and not re.search(r"\s", phrase):
-        return False  # an identifier or a part of a link, such as ignore-previous-instructions
+    if phrase.isascii() and (not re.search(r"\s", phrase) or _CALL.match(phrase)):
+        return False  # an identifier, a part of a link, or print("Your prompt:")
+    if each is InputClass.INSTRUCTION_OVERRIDE and _OWN.search(phrase):
+        return False
     before = text[max(begin - NEAR, 0) : begin]
     after = text[end : end + NEAR]
-    if _inside_word(before, phrase):
-        return False
     if each in _COMMANDS and (_is_described(before) or _CONDITION.match(after)):
         return False
     return not _is_mentioned(before, after)
-
-
-def _inside_word(before: str, phrase: str) -> bool:
-    """Return True if a phrase in letters of another script begins inside a word."""
-    last, first = before[-1:], phrase[0]
-    if first.isascii() or first >= "\u2e80" or not last.isalpha():
-        return False  # RE2 knows ASCII words; ideographs, Kana and Hangul have no spaces
-    return last not in "وفبل"  # Arabic prefixes
 
 
 def _is_described(before: str) -> bool:
     """Return True if the words before a command say that it is not given here."""
     if before.endswith(_NOT_MEANT_BEFORE):
         return True
-    words = _LAST_WORDS.search(before)
-    if words is None:
+    line = before[-60:].rpartition("\n")[2]
+    words = line.split()
+    if not words or not line[-1].isspace():
         return False
-    last = words[2].lower().strip("\"'(,*")
+    last = words[-1].lower().strip("\"'(,*")
     if last in _NOT_MEANT:
         return True
-    return last in _AUXILIARY and not _ADDRESSED.search(before[-60:])
+    return last in _AUXILIARY and not _ADDRESSED.search(line)
 
 
 def _is_mentioned(before: str, after: str) -> bool:

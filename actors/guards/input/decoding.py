@@ -2,8 +2,9 @@ r"""Decoding: what runs of encoded text say. Pure.
 
 A decoder finds its runs with a pattern, and returns the text of each, or None if it is none: most
 runs that look like Base64 are keys, pictures or long words. Percent and backslash escapes, HTML
-entities, Base64, hexadecimal and binary digits and s p a c e d letters are replaced by what they
-say. What a line in rot13 or reversed says follows it, since the line may have been plain.
+entities, Base64, hexadecimal and binary digits, s p a c e d letters and d1gits for letters are
+replaced by what they say. What a line in rot13 or reversed says follows it, since the line may
+have been plain.
 
 A run may be as long as the text. No single call into C works on more than it takes a few
 milliseconds for, since it holds the GIL.
@@ -20,6 +21,7 @@ from msgspec import Struct
 from actors.guards import patterns
 from actors.guards.input.folding import folded
 from actors.guards.input.layers import Piece
+from actors.guards.input.phrases import vocabulary
 from actors.guards.patterns import Pattern
 
 _PROBE = 1024
@@ -28,7 +30,8 @@ _BLOCK = 65_536
 """Characters that are decoded in one call. A multiple of eight."""
 _LINE = 400
 """Most characters before and after a word in rot13 or reversed that count as its line."""
-_WORDS = ("ignore", "disregard", "instructions", "previous", "prompt", "reveal", "system")
+_WORDS = sorted(word for word in vocabulary() if len(word) > 5)
+"""Words of attacks that are long enough to have no other meaning in rot13 or reversed."""
 _ROTATED = "|".join(codecs.encode(word, "rot13") for word in _WORDS)
 _MIRRORED = "|".join(word[::-1] for word in _WORDS)
 
@@ -145,6 +148,15 @@ def _reversed(line: str) -> str:
     return line[::-1]
 
 
+_DIGITS = str.maketrans("0345789@$", "oeastbgas")
+
+
+def _leet(word: str) -> str | None:
+    letters = word.lower().translate(_DIGITS)
+    spellings = (letters.replace("1", "i"), letters.replace("1", "l"))
+    return next((spelling for spelling in spellings if spelling in vocabulary()), None)
+
+
 _HEX = "[0-9a-fA-F]"
 RUNS = (
     Decoder(patterns.compile(f"(?:%{_HEX}{{2}})+"), _percent),
@@ -167,7 +179,13 @@ RUNS = (
         patterns.compile(r"(?:[A-Za-z0-9+/]{60,76}\r?\n)*[A-Za-z0-9+/_-]{16,}={0,2}"),
         _base64,
     ),
-    Decoder(patterns.compile(r"\b(?:[A-Za-z][ .\-_*|]{1,3}){7,}[A-Za-z]\b"), _spaced),
+    Decoder(patterns.compile(r"\b(?:[A-Za-z][ .\-_*|]{1,7}){7,}[A-Za-z]\b"), _spaced),
+    Decoder(
+        patterns.compile(
+            "[A-Za-z0134578@$]*(?:[A-Za-z][0134578@$]|[0134578@$][A-Za-z])[A-Za-z0134578@$]*"
+        ),
+        _leet,
+    ),
 )
 """Encodings that can be nested, in the order in which they are tried."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from actors.guards import patterns
 from actors.guards.input.layers import Layer, Piece, replace
 
 SLICE = 16_384
@@ -39,10 +40,15 @@ def confusables() -> dict[str, str]:
     """Return the Latin letter that each other letter can be confused with.
 
     From Unicode's confusables.txt by way of confusable-homoglyphs 3.3.1: every letter that is
-    still not ASCII after NFKC and the removal of marks, and confusable with one ASCII letter.
+    still not ASCII after NFKC and the removal of marks, and confusable with one ASCII letter. Of I
+    and l, which are confusable with each other, capitals are taken for I.
     """
     lines = files(__package__).joinpath("confusables.txt").read_text("utf-8").splitlines()
-    return {letter: line[0] for line in lines for letter in line[2:]}
+    return {
+        letter: "I" if line[0] == "l" and letter.isupper() else line[0]
+        for line in lines
+        for letter in line[2:]
+    }
 
 
 @lru_cache(4096)
@@ -112,25 +118,26 @@ class _Table(dict[int, int | str]):
 _TABLE = _Table()
 
 
-def fold(text: str) -> Layer:
-    """Return the text in its plain form."""
-    parts: list[str] = []
-    marks: list[Piece] = []
-    for begin in range(0, len(text), SLICE):
-        part = text[begin : begin + SLICE]
-        translated = part.translate(_TABLE)
-        parts.append(translated)
-        if _MARK in translated:
-            marks += _replaced(part, translated, begin)
-    return replace("".join(parts), marks)
+INVISIBLE = patterns.compile(r"[\p{Cf}\x{e0100}-\x{e01ef}]")
+"""Characters that show as nothing and may stand between words or inside them."""
 
 
-def _replaced(part: str, translated: str, offset: int) -> Iterator[Piece]:
-    """Yield a piece for each run of characters of `part` that become none or several."""
-    for found in re.finditer(f"{_MARK}+", translated):
-        begin, end = found.span()
-        plain = "".join(map(fold_character, part[begin:end]))
-        yield Piece(offset + begin, offset + end, plain)
+def fold(text: str, invisible: str = "") -> Layer:
+    """Return the text in its plain form, with `invisible` for characters that show as nothing."""
+    slices = range(0, len(text), SLICE)
+    translated = "".join(text[begin : begin + SLICE].translate(_TABLE) for begin in slices)
+    return replace(translated, _replaced(text, translated, invisible))
+
+
+def _replaced(text: str, translated: str, invisible: str) -> Iterator[Piece]:
+    """Yield a piece for each run of characters that become none or several."""
+    for offset in range(0, len(text), SLICE):
+        for found in re.finditer(f"{_MARK}+", translated[offset : offset + SLICE]):
+            begin, end = offset + found.start(), offset + found.end()
+            plain = "".join(map(fold_character, text[begin:end]))
+            if not plain and invisible and INVISIBLE.search(text[begin:end]):
+                plain = invisible
+            yield Piece(begin, end, plain)
 
 
 def folded(text: str) -> str:

@@ -5,10 +5,12 @@ left or `DEPTH` is reached. Everything works on the whole text: searches release
 other calls are short, so that no window has to be cut.
 """
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from actors.guards.input.decoding import LINES, RUNS
-from actors.guards.input.folding import fold
+from actors.guards.input.folding import INVISIBLE, fold
 from actors.guards.input.layers import Layer, replace
 
 DEPTH = 4
@@ -32,9 +34,16 @@ class Normalised(Struct, frozen=True):
         return begin, end
 
 
-def normalise(text: str) -> Normalised:
-    """Return the text with look-alikes replaced, invisible characters removed, and decoded."""
-    layers = [fold(text)]
+def readings(text: str) -> Iterator[Normalised]:
+    """Yield the forms in which a text can be read: invisible characters as nothing or as spaces."""
+    yield normalise(text)
+    if not text.isascii() and INVISIBLE.search(text):
+        yield normalise(text, " ")
+
+
+def normalise(text: str, invisible: str = "") -> Normalised:
+    """Return the text with look-alikes replaced, and decoded."""
+    layers = [fold(text, invisible)]
     for _ in range(DEPTH):
         before = len(layers)
         for decoder in RUNS:

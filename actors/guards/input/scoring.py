@@ -4,17 +4,16 @@
 without the GIL. Call it in a thread for long texts (`actors.runtime.offload`).
 """
 
-import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from actors.guards.input.context import is_meant
 from actors.guards.input.folding import folded
-from actors.guards.input.normalise import normalise
-from actors.guards.input.phrases import InputClass, compiled
+from actors.guards.input.normalise import Normalised, readings
+from actors.guards.input.phrases import InputClass, rules
 from actors.guards.spec import Span
 
 WEIGHTS: Mapping[InputClass, int] = {
@@ -36,7 +35,7 @@ _ROUNDS = 4
 
 
 class Level(StrEnum):
-    """How a text is treated."""
+    """Treatment of a text."""
 
     CLEAN = "clean"
     CAUTION = "caution"
@@ -54,23 +53,28 @@ class InputScore(Struct, frozen=True):
 
 def score(text: str) -> InputScore:
     """Return the score of a text. The same text always has the same score."""
-    normalised = normalise(text)
-    plain = normalised.text
     found: dict[InputClass, list[Span]] = {each: [] for each in InputClass}
-    for each, pattern in compiled().items():
-        for begin, end in pattern.finditer(plain):
-            span = Span(*normalised.original(begin, end))
-            disguised = _is_disguised(text[span.begin : span.end], plain[begin:end])
-            if not disguised and not is_meant(plain, begin, end, each):
-                continue
+    for reading in readings(text):
+        for each, span in _phrases(text, reading):
             found[each].append(span)
-            if disguised:
-                found[InputClass.ENCODING_TRICK].append(span)
     return _scored({each: _merged(spans) for each, spans in found.items() if spans})
 
 
+def _phrases(text: str, reading: Normalised) -> Iterator[tuple[InputClass, Span]]:
+    """Yield the phrases of attacks, and those that are disguised as tricks too."""
+    plain = reading.text
+    for each, rule in rules().items():
+        for begin, end in rule.find(plain):
+            span = Span(*reading.original(begin, end))
+            if _is_disguised(text[span.begin : span.end], plain[begin:end]):
+                yield each, span
+                yield InputClass.ENCODING_TRICK, span
+            elif is_meant(plain, begin, end, each):
+                yield each, span
+
+
 def _scored(classes: Mapping[InputClass, tuple[Span, ...]]) -> InputScore:
-    # In hundredths, because sums of floats miss the thresholds: 0.4 + 0.3 is 0.7, 0.1 + 0.2 not 0.3.
+    # In hundredths, because sums of floats can miss the thresholds.
     total = sum(WEIGHTS[each] for each in classes) + (BONUS if len(classes) > 2 else 0)
     level = Level.CLEAN if total < CAUTION else Level.CAUTION if total < BLOCKED else Level.BLOCKED
     return InputScore(min(total, 100) / 100, level, classes)
@@ -103,12 +107,9 @@ def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-_LEET = re.compile(r"[A-Za-z][0-9@$|]+[A-Za-z]|\b[0-9@$][A-Za-z]{2}")
-
-
 def _is_disguised(original: str, plain: str) -> bool:
     """Return True if the original of a phrase hides it: encoded, invisible or by look-alikes."""
-    if _LEET.search(plain) or folded(original) != plain:
+    if folded(original) != plain:
         return True
     if original.isascii():
         return False

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.accumulator import Draft
-from actors.guards.chain import TurnChecks, examine, make_checks
-from actors.guards.gate import Gate
+from actors.guards.gate.chain import TurnChecks, examine, make_checks
+from actors.guards.gate.gate import Gate
 from actors.guards.spec import (
     PASS,
     Action,

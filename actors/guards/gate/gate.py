@@ -12,9 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.accumulator import Draft
-from actors.guards.chain import AnyCheck, Examination, TurnChecks, examine
-from actors.guards.channel import Channel
-from actors.guards.scanner import OnFailure
+from actors.guards.gate.chain import AnyCheck, Examination, TurnChecks, examine
+from actors.guards.gate.channel import Channel
+from actors.guards.gate.scanner import OnFailure
 from actors.guards.spec import Action, GuardSpec, Scores
 from actors.guards.units import LONGEST, SENTENCE
 from actors.turn import events

@@ -6,7 +6,7 @@ Positions count the characters of the text as the model wrote it.
 from bisect import insort
 from collections.abc import Sequence
 
-from actors.guards.scanner import ActiveCheck, Found, OnFailure, Scanner
+from actors.guards.gate.scanner import ActiveCheck, Found, OnFailure, Scanner
 from actors.guards.spec import Action, GuardSpec
 
 

@@ -1,0 +1,1 @@
+"""Guards on real servers and files."""
