@@ -164,8 +164,8 @@ def _is(pattern: str, text: str) -> bool:
     return re.search(pattern, text, re.ASCII) is not None
 
 
-_V4 = _Numbers(_IPV4, _is_address, before=r"[\w._+-]$", behind=r"^\.?[0-9]")
-_V6 = _Numbers(_IPV6, _is_address, before=r"[\w:.]$", behind=r"^[:\w]")
+_V4 = _Numbers(_IPV4, _is_address, before=r"[\w._+-]\Z", behind=r"^\.?[0-9]")
+_V6 = _Numbers(_IPV6, _is_address, before=r"[\w:.]\Z", behind=r"^[:\w]")
 
 
 def _addresses(text: str) -> Iterator[Range]:
@@ -173,12 +173,12 @@ def _addresses(text: str) -> Iterator[Range]:
 
 
 FINDERS: dict[Kind, Callable[[str], Iterator[Range]]] = {
-    Kind.EMAIL: _Numbers(_EMAIL, _is_mailbox, before=r"\w$", behind=r"^\w"),
-    Kind.PHONE: _Numbers(_NUMBER, _is_phone, r"(?:[\w./#-]|\d )$", r"^(?:[ .-]?\d|\w)"),
+    Kind.EMAIL: _Numbers(_EMAIL, _is_mailbox, before=r"\w\Z", behind=r"^\w"),
+    Kind.PHONE: _Numbers(_NUMBER, _is_phone, r"(?:[\w./#-]|\d )\Z", r"^(?:[ .-]?\d|\w)"),
     Kind.IBAN: _ibans,
-    Kind.CARD: _Numbers(_CARD, _is_card, r"(?:[\w./+-]|\d )$", r"^(?:[.-]?\d|\w)"),
+    Kind.CARD: _Numbers(_CARD, _is_card, r"(?:[\w./+-]|\d )\Z", r"^(?:[.-]?\d|\w)"),
     Kind.IP_ADDRESS: _addresses,
-    Kind.SSN_US: _Numbers(_SSN, _is_ssn, r"[\w./-]$", r"^(?:[.-]?\d|\w)"),
+    Kind.SSN_US: _Numbers(_SSN, _is_ssn, r"[\w./-]\Z", r"^(?:[.-]?\d|\w)"),
 }
 
 

@@ -5,7 +5,7 @@ nothing in front of a text but one character, so text can be cut between its par
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
@@ -30,7 +30,7 @@ _MARK = re.compile(
     rf"|</(?:{_TAGS})>|\[/?(?:INST|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
 )
 _START = re.compile(_STARTS)
-_MAY_BE_ROLE = re.compile(r"[a-z]{0,9}(?:<\|?[a-z_]{0,13}\|?)?\Z")
+_MAY_BE_ROLE = re.compile(r"[a-z]{0,10}(?:<\|?[a-z_]{0,13}\|?)?\Z")
 _BLOCK = re.compile(
     rf"<(?P<tag>{_TAGS})\b[^<>\n]{{0,100}}>(?=\s{{0,8}}[{{\[<])"
     r"|<(?P<function>function)=[\w.:-]{1,64}>(?=\s{0,8}[{<])"
@@ -53,7 +53,7 @@ _MAY_BE_CALL = re.compile(
     r'\[?\s*(?:\{\s*(?:"(?:[a-z_]{0,13}|(?:name|function|action|tool|tool_name|tool_calls|id|type'
     r'|function_call)"[^{}\[\]]*))?)?\Z'
 )
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}"]', re.DOTALL)
 
 
 class Part(Struct, frozen=True):
@@ -64,31 +64,44 @@ class Part(Struct, frozen=True):
     is_protocol: bool = False
     is_open: bool = False
     """True if more text can change it."""
+    is_doubtful: bool = False
+    """True if it is ordinary text unless more text follows that completes it."""
 
 
-def parts(text: str, tools: Collection[str] = ()) -> list[Part]:
-    """Return the parts of a text that are not ordinary. `tools` are those that the model has."""
+def parts(text: str, tools: Collection[str] = (), *, is_whole: bool = True) -> list[Part]:
+    """Return the parts of a text that are not ordinary. `tools` are those that the model has.
+
+    Those of a text that is not whole include what may become a part.
+    """
     found: list[Part] = []
     at = 0
     while first := _FIRST.search(text, at):
-        begin, sign = first.start(), first[0][0]
-        if sign == "`":
-            part = _code(text, begin, first[0])
-        elif sign != "{" and begin > at and text[begin - 1] in _QUOTES:
-            part = _quoted(text, begin)
-        else:
-            part = _marked(text, begin) if sign != "{" else None
-            if part is None and sign != "<" and _begins_line(text, begin):
-                part = _call(text, begin, tools)
-        if part is not None:
-            found.append(part)
-        at = first.end() if part is None else part.end
+        at = first.end()
+        for part in _possible(text, first, found[-1].end if found else 0, tools):
+            if not (part.is_doubtful and is_whole):
+                found.append(part)
+                at = part.end
+                break
     return found
+
+
+def _possible(text: str, first: re.Match[str], at: int, tools: Collection[str]) -> Iterator[Part]:
+    """Yield the parts that may begin with a sign, the best one first."""
+    begin, sign = first.start(), first[0]
+    if sign[0] == "`":
+        yield from _code(text, begin, sign)
+    elif sign != "{" and begin > at and text[begin - 1] in _QUOTES:
+        yield from _quoted(text, begin)
+    else:
+        if sign != "{":
+            yield from _marked(text, begin)
+        if sign != "<" and _begins_line(text, begin):
+            yield from _call(text, begin, tools)
 
 
 def settled(text: str) -> int:
     """Return how much of a text later text does not change the parts of."""
-    found = parts(text) if _FIRST.search(text) else []
+    found = parts(text, is_whole=False) if _FIRST.search(text) else []
     end = max(len(text.rstrip()) - 1, 0)
     cut = next((part.begin for part in found if part.is_open), end)
     # A piece begins with a bracket only if its line does, and never behind a quotation mark.
@@ -101,39 +114,49 @@ def settled(text: str) -> int:
     return cut
 
 
+def _doubtful(text: str, begin: int) -> Part:
+    return Part(begin, len(text), is_open=True, is_doubtful=True)
+
+
 def _begins_line(text: str, begin: int) -> bool:
     return begin == 0 or text[begin - 1] == "\n"
 
 
-def _marked(text: str, begin: int) -> Part | None:
+def _marked(text: str, begin: int) -> Iterator[Part]:
     if block := _BLOCK.match(text, begin):
-        return _block(text, block)
-    if mark := _MARK.match(text, begin):
-        return _mark(text, mark)
-    if text.startswith("<s>", begin) and (struck := _struck(text, begin)):
-        return struck
-    return Part(begin, len(text), is_open=True) if _MAY_BE_MARK.match(text, begin) else None
+        yield _block(text, block)
+    elif mark := _MARK.match(text, begin):
+        yield _mark(text, mark)
+    elif text.startswith("</s>", begin):  # with the character that tells it from a mark
+        yield Part(begin, begin + 5)
+    elif text.startswith("<s>", begin):
+        yield from _struck(text, begin)
+    elif _MAY_BE_MARK.match(text, begin):
+        yield _doubtful(text, begin)
 
 
-def _quoted(text: str, begin: int) -> Part | None:
-    """Return a mark with the quotation mark in front of it."""
+def _quoted(text: str, begin: int) -> Iterator[Part]:
+    """Yield a mark with the quotation mark in front of it."""
     if mark := _BLOCK.match(text, begin) or _MARK.match(text, begin):
-        return Part(begin - 1, mark.end())
-    return Part(begin - 1, len(text), is_open=True) if _MAY_BE_MARK.match(text, begin) else None
+        yield Part(begin - 1, mark.end())
+    elif _MAY_BE_MARK.match(text, begin):
+        yield _doubtful(text, begin - 1)
 
 
-def _code(text: str, begin: int, ticks: str) -> Part | None:
-    """Return a code block or a piece of inline code, or None if the ticks do not begin one."""
+def _code(text: str, begin: int, ticks: str) -> Iterator[Part]:
+    """Yield a code block or a piece of inline code."""
     is_fence = len(ticks) > 2
     limit = begin + (_LONGEST_FENCE if is_fence else _LONGEST_CODE)
-    inside = begin + len(ticks)
     closing = re.compile(rf"{ticks}`*" if is_fence else rf"(?<!`){ticks}(?!`)|\n\s*\n")
-    end = closing.search(text, inside, limit)
-    if end is not None and end.end() < len(text):
-        return Part(begin, end.end()) if end[0][0] == "`" else None
-    if len(text) > limit:
-        return Part(begin, limit) if is_fence else None
-    return Part(begin, len(text), is_open=True)
+    end = closing.search(text, begin + len(ticks), limit)
+    if end is not None:
+        if end[0][0] == "`":
+            yield Part(begin, end.end(), is_open=end.end() == len(text))
+    elif len(text) <= limit:
+        is_open = Part(begin, len(text), is_open=True)
+        yield is_open if is_fence else _doubtful(text, begin)
+    elif is_fence:
+        yield Part(begin, limit)
 
 
 def _block(text: str, opening: re.Match[str]) -> Part:
@@ -159,33 +182,35 @@ def _mark(text: str, mark: re.Match[str]) -> Part:
     return Part(mark.start(), mark.end(), True, may_be_longer)
 
 
-def _struck(text: str, begin: int) -> Part | None:
-    """Return text that HTML strikes through, which `</s>` ends like an answer."""
+def _struck(text: str, begin: int) -> Iterator[Part]:
+    """Yield text that HTML strikes through, which `</s>` ends like an answer."""
     limit = begin + _LONGEST_STRIKE
     end = re.compile(r"</s>|\n").search(text, begin, limit)
-    if end is not None:
-        return Part(begin, end.end()) if end[0] == "</s>" else None
-    return None if len(text) > limit else Part(begin, len(text), is_open=True)
+    if end is None and len(text) <= limit:
+        yield _doubtful(text, begin)
+    elif end is not None and end[0] == "</s>":
+        yield Part(begin, end.end())
 
 
-def _call(text: str, begin: int, tools: Collection[str]) -> Part | None:
-    """Return a tool call in JSON, or None if the JSON is something else."""
+def _call(text: str, begin: int, tools: Collection[str]) -> Iterator[Part]:
+    """Yield a tool call in JSON, or an object that has the form of one."""
     head = _CALL.match(text, begin, begin + _LONGEST_HEAD)
-    if head is None:
-        may_be = len(text) <= begin + _LONGEST_HEAD and _MAY_BE_CALL.match(text, begin)
-        return Part(begin, len(text), is_open=True) if may_be else None
     limit = begin + LONGEST
-    is_call = head["weak"] is None or head["name"] in tools
-    end = _end_of_json(text, begin, limit)
-    if end is not None:
-        return Part(begin, end, is_call)
-    return Part(begin, min(limit, len(text)), is_call, is_open=len(text) <= limit)
+    if head is not None:
+        is_call = head["weak"] is None or head["name"] in tools
+        end = _end_of_json(text, begin, limit)
+        is_open = end is None and len(text) <= limit
+        yield Part(begin, end or min(limit, len(text)), is_call, is_open)
+    elif len(text) <= begin + _LONGEST_HEAD and _MAY_BE_CALL.match(text, begin):
+        yield _doubtful(text, begin)
 
 
 def _end_of_json(text: str, begin: int, limit: int) -> int | None:
     """Return the end of the array or object that is next in a text, or None if it is not whole."""
     depth = 0
     for found in _STRING_OR_BRACKET.finditer(text, begin, limit):
+        if found[0] == '"':
+            return None
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found[0], 0)
         if depth == 0:
             return found.end()
