@@ -27,6 +27,8 @@ _GRAM = 4
 """Words that are compared at once: single words come back too often to find periods by them."""
 _CANDIDATES = 4
 """Earlier places of the same words that are tried, so that the time stays linear."""
+_BEGINNING = 4096
+"""Characters of a passage that are looked at for letters."""
 _WORD = re.compile(rf"[{CJK}]|[^\s{CJK}]+")
 _WANTED = phrases(
     r"""
@@ -131,7 +133,8 @@ def _behind(words: Sequence[str], behind: int, period: int, end: int) -> int:
 
 def _is_wordy(passage: str) -> bool:
     """Return True if more than half of the characters are letters, unlike in rulers and numbers."""
-    return sum(map(str.isalpha, passage)) * 2 > len(passage)
+    begins = passage[:_BEGINNING]  # of a long one: one call in C keeps the GIL
+    return sum(map(str.isalpha, begins)) * 2 > len(begins)
 
 
 GUARD = GuardSpec(
