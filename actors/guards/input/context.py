@@ -56,7 +56,7 @@ _NOT_MEANT = {
 }
 """Words after which a command is not meant as one: "attackers ignore", "do not ignore"."""
 _AUXILIARY = {"will", "should", "must", "shall", "to"}
-_ADDRESSED = re.compile(r"\b(?:you|your|yourself|please|assistant|ai|chatbot|sure|now)\b", re.I)
+_ADDRESSED = re.compile(r"\b(?:you|your|ur|thee|thy|yourself|please|assistant|ai|chatbot|sure|now)\b", re.I)
 _NOT_MEANT_BEFORE = ("不要", "不能", "不会", "别", "請勿", "请勿", "勿", "不得", "如何", "怎么")
 _CONDITION = re.compile(
     r"[\s,(]{0,3}(?:only )?(?:if|unless|in case|when|since|as long as)"
@@ -78,12 +78,12 @@ def is_meant(text: str, begin: int, end: int, each: InputClass) -> bool:
         return False
     before = text[max(begin - NEAR, 0) : begin]
     after = text[end : end + NEAR]
-    if each in _COMMANDS and (_is_described(before) or _CONDITION.match(after)):
+    if each in _COMMANDS and (_is_described(before, phrase) or _CONDITION.match(after)):
         return False
     return not _is_mentioned(before, after)
 
 
-def _is_described(before: str) -> bool:
+def _is_described(before: str, phrase: str) -> bool:
     """Return True if the words before a command say that it is not given here."""
     if before.endswith(_NOT_MEANT_BEFORE):
         return True
@@ -94,7 +94,7 @@ def _is_described(before: str) -> bool:
     last = words[-1].lower().strip("\"'(,*")
     if last in _NOT_MEANT:
         return True
-    return last in _AUXILIARY and not _ADDRESSED.search(line)
+    return last in _AUXILIARY and not _ADDRESSED.search(f"{line} {phrase}")
 
 
 def _is_mentioned(before: str, after: str) -> bool:

@@ -76,7 +76,7 @@ def _readable(data: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     sample = text[:_PROBE]
-    letters = sum(character.isalpha() or character.isspace() for character in sample)
+    letters = sum(character.isalnum() or character.isspace() for character in sample)
     return text if letters * 10 >= len(sample) * 7 else None
 
 
