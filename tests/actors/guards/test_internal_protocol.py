@@ -1,4 +1,4 @@
-"""What is protocol does not depend on cuts, and unfinished protocol is held for a while only."""
+"""The result on protocol does not depend on cuts, and only what may become protocol is held."""
 
 import time
 
