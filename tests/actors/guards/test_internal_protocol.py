@@ -1,4 +1,4 @@
-"""Protocol is found whatever the cuts are, and unfinished protocol is held for a while only."""
+"""The result on protocol does not depend on cuts, and only what may become protocol is held."""
 
 import time
 
