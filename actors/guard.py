@@ -27,11 +27,11 @@ from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.events import Reasoning, Refusal, Text
 from actors.turn.lifecycle_events import GuardDecided, GuardFailed
 from actors.turn.model_call import ModelCall
-from actors.turn.outcome import Finding, GuardVerdict, Stage
+from actors.turn.outcome import Finding, GuardVerdict, Reason, Stage
 from actors.turn.state import Clock, Turn
 
-LONG = 16 * 1024
-"""Characters of text from which on it is checked in a thread."""
+LONG = 4 * 1024
+"""Characters of text from which on it is checked in a thread: hostile ones take 10 µs each."""
 
 
 def _no_scores(text: str) -> Scores:
@@ -148,26 +148,39 @@ class Guard:
 
     async def conclude(self) -> list[Draft]:
         """End the gate's drafts and return the last ones, after an examination of the text."""
-        last = self.gate.end()
-        if self.gate.stop is not None:
+        return await self._conclude(self.gate, self._guards.embedded_scores)
+
+    async def _conclude(
+        self, gate: Gate, embedded_scores: Callable[[str], Awaitable[Scores | None]] | None
+    ) -> list[Draft]:
+        last = await self._in_thread(gate.end) if gate.held > LONG else gate.end()
+        if gate.stop is not None:
             return last
-        gate, scores_of = self.gate, self._guards.scores_of
-        chain, text = gate.last_chain, gate.whole_text
+        chain, text, scores_of = gate.last_chain, gate.whole_text, self._guards.scores_of
         if not chain:
             return gate.conclude(None)
-        if self._guards.embedded_scores is not None:
-            scores = await self._guards.embedded_scores(text)
+        if embedded_scores is not None:
+            scores = await embedded_scores(text)
             if scores is not None:
                 scores_of = partial(_given, scores)
         return gate.conclude(await self._examine(chain, text, scores_of))
 
     async def conclude_part(self) -> list[Draft]:
-        """Examine the shown text of a model call that was cut off; return what replaces it."""
+        """Examine what was shown of a model call that was cut off; return what replaces it.
+
+        An answer that was cut at its greatest size also gets what was held.
+        """
         gate, text = self._gate, self._turn.answer.text
-        if gate is None or gate.stop is not None or not text or not gate.chain_of_a_part:
+        if gate is None or gate.stop is not None:
             return []
-        scores_of = self._guards.scores_of
-        return gate.conclude_part(text, await self._examine(gate.chain_of_a_part, text, scores_of))
+        cause = self._turn.cause
+        if cause is not None and cause.reason is Reason.SIZE_LIMIT and not self.is_interrupted:
+            return await self._conclude(gate, None)
+        chain = gate.chain_of_a_part
+        if not text or not chain:
+            return []
+        found = await self._examine(chain, text, self._guards.scores_of)
+        return gate.conclude_part(text, found)
 
     async def _examine(
         self, chain: tuple[AnyCheck, ...], text: str, scores_of: Callable[[str], Scores]

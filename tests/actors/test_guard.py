@@ -224,6 +224,20 @@ async def test_shown_part_of_an_answer_is_checked_before_it_is_stored(
     assert harness.store.journal("turn_1") == turn.journal.events
 
 
+@pytest.mark.parametrize("mode", [GuardMode.BUFFER_ALL, GuardMode.BUFFER_FIRST])
+async def test_held_part_of_an_answer_that_is_too_long_is_checked_and_kept(
+    mode: GuardMode, autojump_clock: MockClock
+) -> None:
+    main = ScriptedProvider(text("teh beginning"), text("x" * 200), stop())
+    harness = TurnHarness(main, guards=[JUDGE])
+    asked = a_request(*harness.providers, max_answer_bytes=100)
+    turn = harness.turn(replace(asked, guards=replace(asked.guards, mode=mode)))
+    await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
+    assert (harness.record.reason, harness.record.text) == ("size_limit", "the beginning")
+    assert not any(isinstance(event, Replace) for event in turn.journal.events)
+
+
 async def test_original_is_kept_only_for_audit(autojump_clock: MockClock) -> None:
     for keep in (False, True):
         main = ScriptedProvider(text("teh answer."), stop())
