@@ -20,6 +20,7 @@ from actors.guards.chain import AnyCheck, Examination, TurnChecks, examine, make
 from actors.guards.context import asked_again, context_of
 from actors.guards.gate import Gate
 from actors.guards.rewriting import with_system
+from actors.guards.scanner import OnFailure
 from actors.guards.spec import GuardSpec, Scores
 from actors.ports import EventBus
 from actors.runtime.batch_channel import Receiver, Sender
@@ -58,6 +59,7 @@ class Guard:
 
     __slots__ = (
         "_bus",
+        "_call",
         "_checks",
         "_failed",
         "_gate",
@@ -76,6 +78,7 @@ class Guard:
         self._failed: set[str] = set()
         self._retries = turn.request.guards.retries
         self._checks = TurnChecks()
+        self._call = turn.request.call
         self._gate: Gate | None = None
         self.is_interrupted = False
         """True if drafts were lost on their way to the gate, so that no others may follow."""
@@ -91,25 +94,33 @@ class Guard:
         assert self._gate is not None  # noqa: S101
         return self._gate
 
-    def first_call(self) -> ModelCall:
-        """Return the turn's model call, with marks around its system prompt if it wants them."""
-        request, secret = self._turn.request, self._guards.boundary_secret
-        if not request.guards.boundaries or not secret:
-            return request.call
-        return with_system(request.call, partial(wrap, secret))
+    async def prepare(self) -> ModelCall:
+        """Make the checks of the turn, in a thread if it has long messages; return its model call.
 
-    async def prepare(self) -> None:
-        """Make the checks of the turn, in a thread if its messages are long."""
+        The call has marks around its system prompt if the turn wants them.
+        """
         call = self._turn.request.call
-        large = is_large(call.messages)
-        self._checks = await off_loop(large, self._guards.threads, self._make_checks)
+        failures: list[tuple[GuardSpec, Exception]] = []
+        make = partial(self._make_checks, lambda *failure: failures.append(failure))
+        large = is_large(call.messages, call.native)
+        self._checks, self._call = await off_loop(
+            large, self._guards.threads, lambda: (make(), self._marked(call))
+        )
+        for guard, error in failures:
+            self._on_failure(guard, error)
+        return self._call
 
-    def _make_checks(self) -> TurnChecks:
+    def _make_checks(self, on_failure: OnFailure) -> TurnChecks:
         request = self._turn.request
         secret = self._guards.boundary_secret
         context = context_of(request.model, request.call, request.guards, secret)
-        specs = self._guards.specs
-        return make_checks(request.guards.guards, specs, context, self._on_failure)
+        return make_checks(request.guards.guards, self._guards.specs, context, on_failure)
+
+    def _marked(self, call: ModelCall) -> ModelCall:
+        secret = self._guards.boundary_secret
+        if not self._turn.request.guards.boundaries or not secret:
+            return call
+        return with_system(call, partial(wrap, secret))
 
     def begin_call(self) -> Gate:
         """Begin the next model call and return its gate."""
@@ -129,7 +140,7 @@ class Guard:
             return None
         self._retries -= 1
         self._turn.steps[-1].reject(f"{stop.guard.name}: {stop.directive}")
-        return asked_again(self.first_call(), stop.directive)
+        return asked_again(self._call, stop.directive)
 
     def end_call(self) -> None:
         """Record what was withheld in the current model call; does nothing without one."""
@@ -141,8 +152,11 @@ class Guard:
         """Feed the gate, in a thread if the text is long."""
         if not _is_long(drafts):
             return self.gate.feed(drafts)
+        return await self._in_thread(partial(self.gate.feed, drafts))
+
+    async def _in_thread(self, work: Callable[[], list[Draft]]) -> list[Draft]:
         self.is_interrupted = True  # if it is cancelled while it waits for a thread
-        passed = await trio.to_thread.run_sync(self.gate.feed, drafts, limiter=self._guards.threads)
+        passed = await trio.to_thread.run_sync(work, limiter=self._guards.threads)
         self.is_interrupted = False
         return passed
 
