@@ -28,11 +28,11 @@ from actors.runtime.offload import THREADS, is_large, off_loop
 from actors.turn.events import Reasoning, Refusal, Text
 from actors.turn.lifecycle_events import GuardDecided, GuardFailed
 from actors.turn.model_call import ModelCall
-from actors.turn.outcome import Finding, GuardVerdict, Stage
+from actors.turn.outcome import Finding, GuardVerdict, Reason, Stage
 from actors.turn.state import Clock, Turn
 
-LONG = 16 * 1024
-"""Characters of text from which on it is checked in a thread."""
+LONG = 4 * 1024
+"""Characters of text from which on it is checked in a thread: hostile ones take 10 µs each."""
 
 
 _Verdict = tuple[GuardSpec | None, Stage, Finding, int, str]
@@ -62,8 +62,8 @@ class Guard:
     """The guards of one turn, and the gate of its current model call."""
 
     __slots__ = (
-        *("_bus", "_checks", "_failed", "_failures", "_gate", "_guards", "_now", "_retries"),
-        *("_turn", "_verdicts", "is_interrupted"),
+        *("_bus", "_call", "_checks", "_failed", "_failures", "_gate", "_guards", "_now"),
+        *("_retries", "_turn", "_verdicts", "is_interrupted"),
     )
 
     def __init__(self, turn: Turn, guards: Guards, bus: EventBus, now: Clock) -> None:
@@ -77,6 +77,7 @@ class Guard:
         self._failures: deque[tuple[GuardSpec, Exception]] = deque()
         self._retries = turn.request.guards.retries
         self._checks = TurnChecks()
+        self._call = turn.request.call
         self._gate: Gate | None = None
         self.is_interrupted = False
         """True if drafts were lost on their way to the gate, so that no others may follow."""
@@ -92,25 +93,30 @@ class Guard:
         assert self._gate is not None  # noqa: S101
         return self._gate
 
-    def first_call(self) -> ModelCall:
-        """Return the turn's model call, with marks around its system prompt if it wants them."""
-        request, secret = self._turn.request, self._guards.boundary_secret
-        if not request.guards.boundaries or not secret:
-            return request.call
-        return with_system(request.call, partial(wrap, secret))
+    async def prepare(self) -> ModelCall:
+        """Make the checks of the turn, in a thread if it has long messages; return its model call.
 
-    async def prepare(self) -> None:
-        """Make the checks of the turn, in a thread if its messages are long."""
+        The call has marks around its system prompt if the turn wants them.
+        """
         call = self._turn.request.call
-        large = is_large(call.messages)
-        self._checks = await off_loop(large, self._guards.threads, self._make_checks)
+        large = is_large(call.messages, call.native)
+        self._checks, self._call = await off_loop(
+            large, self._guards.threads, lambda: (self._make_checks(), self._marked(call))
+        )
+        self.publish_verdicts()
+        return self._call
 
     def _make_checks(self) -> TurnChecks:
         request = self._turn.request
         secret = self._guards.boundary_secret
         context = context_of(request.model, request.call, request.guards, secret)
-        specs = self._guards.specs
-        return make_checks(request.guards.guards, specs, context, self._add_failure)
+        return make_checks(request.guards.guards, self._guards.specs, context, self._add_failure)
+
+    def _marked(self, call: ModelCall) -> ModelCall:
+        secret = self._guards.boundary_secret
+        if not self._turn.request.guards.boundaries or not secret:
+            return call
+        return with_system(call, partial(wrap, secret))
 
     def begin_call(self) -> Gate:
         """Begin the next model call and return its gate."""
@@ -130,7 +136,7 @@ class Guard:
             return None
         self._retries -= 1
         self._turn.steps[-1].reject(f"{stop.guard.name}: {stop.directive}")
-        return asked_again(self.first_call(), stop.directive)
+        return asked_again(self._call, stop.directive)
 
     def end_call(self) -> None:
         """Record what was withheld in the current model call; does nothing without one."""
@@ -144,39 +150,53 @@ class Guard:
         if not _is_long(drafts):
             passed = self.gate.feed(drafts)
         else:
-            feed = partial(self.gate.feed, drafts)
-            self.is_interrupted = True  # if it is cancelled while it waits for a thread
-            passed = await trio.to_thread.run_sync(feed, limiter=self._guards.threads)
-            self.is_interrupted = False
+            passed = await self._in_thread(partial(self.gate.feed, drafts))
         self.publish_verdicts()
+        return passed
+
+    async def _in_thread(self, work: Callable[[], list[Draft]]) -> list[Draft]:
+        self.is_interrupted = True  # if it is cancelled while it waits for a thread
+        passed = await trio.to_thread.run_sync(work, limiter=self._guards.threads)
+        self.is_interrupted = False
         return passed
 
     async def conclude(self) -> list[Draft]:
         """End the gate's drafts and return the last ones, after an examination of the text."""
-        last = self.gate.end()
-        if self.gate.stop is None:
-            last = await self._concluded(self.gate)
+        last = await self._conclude(self.gate, self._guards.embedded_scores)
         self.publish_verdicts()
         return last
 
-    async def _concluded(self, gate: Gate) -> list[Draft]:
-        scores_of = self._guards.scores_of
-        chain, text = gate.last_chain, gate.whole_text
+    async def _conclude(
+        self, gate: Gate, embedded_scores: Callable[[str], Awaitable[Scores | None]] | None
+    ) -> list[Draft]:
+        last = await self._in_thread(gate.end) if gate.held > LONG else gate.end()
+        if gate.stop is not None:
+            return last
+        chain, text, scores_of = gate.last_chain, gate.whole_text, self._guards.scores_of
         if not chain:
             return gate.conclude(None)
-        if self._guards.embedded_scores is not None:
-            scores = await self._guards.embedded_scores(text)
+        if embedded_scores is not None:
+            scores = await embedded_scores(text)
             if scores is not None:
                 scores_of = partial(_given, scores)
         return gate.conclude(await self._examine(chain, text, scores_of))
 
     async def conclude_part(self) -> list[Draft]:
-        """Examine the shown text of a model call that was cut off; return what replaces it."""
+        """Examine what was shown of a model call that was cut off; return what replaces it.
+
+        An answer that was cut at its greatest size also gets what was held.
+        """
         gate, text = self._gate, self._turn.answer.text
-        if gate is None or gate.stop is not None or not text or not gate.chain_of_a_part:
+        if gate is None or gate.stop is not None:
             return []
-        scores_of = self._guards.scores_of
-        return gate.conclude_part(text, await self._examine(gate.chain_of_a_part, text, scores_of))
+        cause = self._turn.cause
+        if cause is not None and cause.reason is Reason.SIZE_LIMIT and not self.is_interrupted:
+            return await self._conclude(gate, None)
+        chain = gate.chain_of_a_part
+        if not text or not chain:
+            return []
+        found = await self._examine(chain, text, self._guards.scores_of)
+        return gate.conclude_part(text, found)
 
     async def _examine(
         self, chain: tuple[AnyCheck, ...], text: str, scores_of: Callable[[str], Scores]

@@ -170,9 +170,9 @@ class Production:
     async def run(self) -> None:
         """Make model calls until the persister has seen the end of the answer."""
         turn, guard = self._turn, self._guard
+        call: ModelCall | None = turn.request.call
         if guard is not None:
-            await guard.prepare()
-        call: ModelCall | None = guard.first_call() if guard else turn.request.call
+            call = await guard.prepare()
         while call is not None:
             pipeline = Pipeline(turn, call, self._dependencies.upstreams, guard)
             self._pipeline = pipeline

@@ -146,11 +146,7 @@ def bare_record(
 
 
 def _verdicts_json(turn: Turn) -> str | None:
-    if not turn.verdicts:
-        return None
-    if turn.keeps_content:
-        return msgspec.json.encode(turn.verdicts).decode()
-    return msgspec.json.encode([replace(one, original=None) for one in turn.verdicts]).decode()
+    return msgspec.json.encode(turn.kept_verdicts).decode() if turn.verdicts else None
 
 
 def tool_calls_json(calls: list[ToolCall]) -> str | None:

@@ -113,6 +113,13 @@ class Turn:
         return self.request.authority or self.request.principal.authority
 
     @property
+    def kept_verdicts(self) -> list[GuardVerdict]:
+        """The verdicts, without the text that guards removed if its content is not kept."""
+        if self.keeps_content:
+            return self.verdicts
+        return [replace(one, original=None) for one in self.verdicts]
+
+    @property
     def keeps_content(self) -> bool:
         """True if content may be stored: the client has neither forbidden it nor deleted it."""
         return self.request.keep_text and self.deleted_at is None

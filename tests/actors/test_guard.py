@@ -224,6 +224,20 @@ async def test_shown_part_of_an_answer_is_checked_before_it_is_stored(
     assert harness.store.journal("turn_1") == turn.journal.events
 
 
+@pytest.mark.parametrize("mode", [GuardMode.BUFFER_ALL, GuardMode.BUFFER_FIRST])
+async def test_held_part_of_an_answer_that_is_too_long_is_checked_and_kept(
+    mode: GuardMode, autojump_clock: MockClock
+) -> None:
+    main = ScriptedProvider(text("teh beginning"), text("x" * 200), stop())
+    harness = TurnHarness(main, guards=[JUDGE])
+    asked = a_request(*harness.providers, max_answer_bytes=100)
+    turn = harness.turn(replace(asked, guards=replace(asked.guards, mode=mode)))
+    await run_turn(turn, harness.dependencies)
+    assert harness.observer.crashes == []
+    assert (harness.record.reason, harness.record.text) == ("size_limit", "the beginning")
+    assert not any(isinstance(event, Replace) for event in turn.journal.events)
+
+
 async def test_original_is_kept_only_for_audit(autojump_clock: MockClock) -> None:
     for keep in (False, True):
         main = ScriptedProvider(text("teh answer."), stop())
@@ -233,6 +247,31 @@ async def test_original_is_kept_only_for_audit(autojump_clock: MockClock) -> Non
         assert harness.record.text == "the answer."
         kept = msgspec.json.decode(harness.record.verdicts or "", type=list[GuardVerdict])
         assert kept[0].original == ("teh answer." if keep else None)
+
+
+async def test_original_of_a_turn_that_is_deleted_meanwhile_is_not_kept(
+    autojump_clock: MockClock,
+) -> None:
+    main = ScriptedProvider(text("teh first sentence. "), 5.0, text("More."), stop())
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_FIRST, keep_original=True, buffer_max_s=1.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run_turn, turn, harness.dependencies)
+        await trio.sleep(2)
+        assert [one.original for one in turn.kept_verdicts] == ["teh first sentence. "]
+        turn.deleted_at = 1.0
+        assert [one.original for one in turn.kept_verdicts] == [None]
+    assert "teh" not in stored(harness)
+
+
+@pytest.mark.parametrize("mode", GuardMode)
+async def test_long_answer_is_checked_in_threads(mode: GuardMode) -> None:
+    long = "A long sentence, which is fine. " * 1000
+    main = ScriptedProvider(text(long, "teh end"), stop())
+    harness = TurnHarness(main, guards=[JUDGE])
+    await run_turn(guarded(harness, mode), harness.dependencies)
+    assert harness.observer.crashes == []
+    assert harness.record.text == long + "the end"
 
 
 async def test_failure_of_a_guard_is_reported_without_text(autojump_clock: MockClock) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from actors.guards.input.scoring import Level, sanitised, score
 from actors.guards.rewriting import rewritten_call, rewritten_json, strings_in
-from actors.runtime.offload import off_loop
+from actors.runtime.offload import is_large, off_loop
 from actors.turn.events import Warning
 from actors.turn.messages import (
     AssistantMessage,
@@ -52,8 +52,10 @@ async def check_input(service: Service, request: TurnRequest) -> TurnRequest:
     """Return the request with suspicious text removed; raises `ApiError` (403) to refuse it."""
     if not request.guards.check_input:
         return request
-    new, old = _texts(request.call)
-    large = sum(map(len, (*new, *old))) > _LONG
+    call = request.call
+    large = is_large(call.messages, call.native)
+    new, old = await off_loop(large, service.readers, partial(_texts, call))
+    large = large or sum(map(len, (*new, *old))) > _LONG
     found = await off_loop(large, service.readers, partial(_check, new, old))
     if found.is_blocked:
         service.metrics.input_checked("block", request.model, found.worst, found.classes)

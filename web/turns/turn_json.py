@@ -44,7 +44,7 @@ def live_turn(turn: Turn) -> dict[str, object]:
             for attempt in step.current_records(turn.request.price)
         ],
         "authority": turn.authority,
-        "verdicts": turn.verdicts,
+        "verdicts": turn.kept_verdicts,
     }
 
 

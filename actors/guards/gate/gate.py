@@ -121,6 +121,11 @@ class Gate:
         return first and not self._is_open and self._text.size > 0
 
     @property
+    def held(self) -> int:
+        """Number of characters that have not passed yet."""
+        return sum(channel.size - channel.released for channel in self._channels)
+
+    @property
     def withheld(self) -> int:
         """Number of characters of the answer that did not pass as they were written."""
         total = self._text.released - self._text.withheld if self._is_replaced else 0
