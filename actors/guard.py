@@ -160,6 +160,12 @@ class Guard:
         self.is_interrupted = False
         return passed
 
+    def open_now(self) -> list[Draft]:
+        """Let pass what `buffer_first` holds, because its time is over."""
+        passed = self.gate.open_now()
+        self.publish_verdicts()
+        return passed
+
     async def conclude(self) -> list[Draft]:
         """End the gate's drafts and return the last ones, after an examination of the text."""
         last = await self._conclude(self.gate, self._guards.embedded_scores)
@@ -275,7 +281,7 @@ async def watch(guard: Guard, inbox: Receiver[Draft], outbox: Sender[Draft]) -> 
     with outbox:
         buffer_ends = math.inf
         while (drafts := await _next(inbox, buffer_ends)) is not None:
-            passed = await guard.step(drafts) if drafts else gate.open_now()
+            passed = await guard.step(drafts) if drafts else guard.open_now()
             if not gate.is_buffering:
                 buffer_ends = math.inf
             elif buffer_ends == math.inf:
