@@ -65,6 +65,7 @@ class Guard:
         "_gate",
         "_guards",
         "_now",
+        "_reports",
         "_retries",
         "_turn",
         "is_interrupted",
@@ -80,8 +81,11 @@ class Guard:
         self._checks = TurnChecks()
         self._call = turn.request.call
         self._gate: Gate | None = None
+        self._reports: list[Callable[[], None]] = []
+        """Reports from a thread, which must not use the clock and the bus."""
         self.is_interrupted = False
-        """True if drafts were lost on their way to the gate, so that no others may follow."""
+        """True while a thread has drafts. They are lost if that is cancelled, and so no others
+        may follow."""
 
     @property
     def buffer_max_s(self) -> float:
@@ -158,6 +162,9 @@ class Guard:
         self.is_interrupted = True  # if it is cancelled while it waits for a thread
         passed = await trio.to_thread.run_sync(work, limiter=self._guards.threads)
         self.is_interrupted = False
+        reports, self._reports = self._reports, []
+        for report in reports:
+            report()
         return passed
 
     async def conclude(self) -> list[Draft]:
@@ -205,6 +212,9 @@ class Guard:
     def _report(
         self, guard: GuardSpec | None, stage: Stage, finding: Finding, count: int, text: str
     ) -> None:
+        if self.is_interrupted:
+            self._reports.append(partial(self._report, guard, stage, finding, count, text))
+            return
         turn = self._turn
         keep = turn.request.guards.keep_original and finding != "pass" and turn.keeps_content
         verdict = GuardVerdict(
@@ -233,6 +243,9 @@ class Guard:
         recorded.append(verdict)
 
     def _on_failure(self, guard: GuardSpec, error: Exception) -> None:
+        if self.is_interrupted:
+            self._reports.append(partial(self._on_failure, guard, error))
+            return
         if guard.name not in self._failed:
             self._failed.add(guard.name)
             self._report(guard, "flow", "failed", 1, "")
