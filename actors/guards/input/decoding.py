@@ -81,7 +81,19 @@ def _readable(data: bytes) -> str | None:
 
 
 def _percent(run: str) -> str | None:
-    return bytes.fromhex(run.replace("%", "")).decode("utf-8", "replace")
+    blocks = (run[at : at + 3 * _BLOCK] for at in range(0, len(run), 3 * _BLOCK))
+    data = b"".join([bytes.fromhex(block.replace("%", "")) for block in blocks])
+    return data.decode("utf-8", "replace")
+
+
+def _entities(run: str) -> str | None:
+    parts: list[str] = []
+    begin = 0
+    while len(run) - begin > _BLOCK:
+        end = run.rindex("&", begin + 1, begin + _BLOCK)  # no entity is that long
+        parts.append(html.unescape(run[begin:end]))
+        begin = end
+    return "".join([*parts, html.unescape(run[begin:])])
 
 
 _ESCAPES = (
@@ -164,7 +176,7 @@ RUNS = (
         patterns.compile(
             f"(?:&(?:#[0-9]{{1,7}};?|#[xX]{_HEX}{{1,6}};?|[A-Za-z][A-Za-z0-9]{{1,31}};))+"
         ),
-        html.unescape,
+        _entities,
     ),
     Decoder(
         patterns.compile(

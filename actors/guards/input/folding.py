@@ -141,5 +141,6 @@ def _replaced(text: str, translated: str, invisible: str) -> Iterator[Piece]:
 
 
 def folded(text: str) -> str:
-    """Return the plain form of a short text."""
-    return "".join(map(fold_character, text))
+    """Return the plain form of a text, without the positions that `fold` keeps."""
+    slices = range(0, len(text), SLICE)
+    return "".join(["".join(map(fold_character, text[at : at + SLICE])) for at in slices])

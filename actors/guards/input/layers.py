@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+_PARTS = 10_000
+"""Parts that are joined in one call, which holds the GIL, as their release does."""
+
 
 class Piece(NamedTuple):
     """A piece of a text from `begin` to before `end`, and the text that replaces it."""
@@ -56,6 +59,7 @@ class Layer(Struct, frozen=True):
 def replace(text: str, pieces: Iterable[Piece]) -> Layer:
     """Return the layer in which `pieces` of `text`, which are in order, are replaced."""
     parts: list[str] = []
+    blocks: list[str] = []
     starts, stops, begins, ends = (array("q") for _ in range(4))
     copied = length = 0
     for begin, end, replacement in pieces:
@@ -67,5 +71,8 @@ def replace(text: str, pieces: Iterable[Piece]) -> Layer:
         begins.append(begin)
         ends.append(end)
         copied = end
-    parts.append(text[copied:])
-    return Layer("".join(parts), starts, stops, begins, ends)
+        if len(parts) >= _PARTS:
+            blocks.append("".join(parts))
+            parts.clear()
+    blocks += (*parts, text[copied:])
+    return Layer("".join(blocks), starts, stops, begins, ends)
