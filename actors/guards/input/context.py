@@ -56,7 +56,9 @@ _NOT_MEANT = {
 }
 """Words after which a command is not meant as one: "attackers ignore", "do not ignore"."""
 _AUXILIARY = {"will", "should", "must", "shall", "to"}
-_ADDRESSED = re.compile(r"\b(?:you|your|ur|thee|thy|yourself|please|assistant|ai|chatbot|sure|now)\b", re.I)
+_ADDRESSED = re.compile(
+    r"\b(?:you|your|ur|thee|thy|yourself|please|assistant|ai|chatbot|sure|now)\b", re.I
+)
 _NOT_MEANT_BEFORE = ("不要", "不能", "不会", "别", "請勿", "请勿", "勿", "不得", "如何", "怎么")
 _CONDITION = re.compile(
     r"[\s,(]{0,3}(?:only )?(?:if|unless|in case|when|since|as long as)"

@@ -3,9 +3,13 @@
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
+
+_BLOCK = 8192
+"""Parts that are joined in one call."""
 
 
 class Piece(NamedTuple):
@@ -53,6 +57,15 @@ class Layer(Struct, frozen=True):
         return self.ends[index] + position - self.stops[index] + after
 
 
+def join(parts: Iterable[str]) -> str:
+    """Join parts in blocks. One call for a million parts would hold the GIL for 30 ms."""
+    left = iter(parts)
+    blocks: list[str] = []
+    while block := list(islice(left, _BLOCK)):
+        blocks.append("".join(block))
+    return "".join(blocks)
+
+
 def replace(text: str, pieces: Iterable[Piece]) -> Layer:
     """Return the layer in which `pieces` of `text`, which are in order, are replaced."""
     parts: list[str] = []
@@ -68,4 +81,4 @@ def replace(text: str, pieces: Iterable[Piece]) -> Layer:
         ends.append(end)
         copied = end
     parts.append(text[copied:])
-    return Layer("".join(parts), starts, stops, begins, ends)
+    return Layer(join(parts), starts, stops, begins, ends)
