@@ -1,12 +1,13 @@
 """Guard: checks the answer before it reaches the journal.
 
-The third actor of a turn, between the accumulator and the persister. Its decisions are those of
-`actors.guards.gate`; this module adds time, threads and the turn's records. A turn without guards
-does not start it, because a channel more is a tenth of the cost of a token.
+The third actor of a turn, between the accumulator and the persister. `actors/guards/gate/` decides,
+and this module adds time, threads and the turn's records. A turn without guards does not start it,
+because a channel more is a tenth of the cost of a token.
 """
 
 import math
 import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +17,9 @@ from msgspec.structs import replace
 
 from actors.accumulator import Draft
 from actors.guards.boundaries import wrap
-from actors.guards.chain import Examination, TurnChecks, examine, make_checks
 from actors.guards.context import asked_again, context_of
-from actors.guards.gate import Gate
+from actors.guards.gate.chain import AnyCheck, Examination, TurnChecks, examine, make_checks
+from actors.guards.gate.gate import Gate
 from actors.guards.rewriting import with_system
 from actors.guards.spec import GuardSpec, Scores
 from actors.ports import EventBus
@@ -32,6 +33,10 @@ from actors.turn.state import Clock, Turn
 
 LONG = 16 * 1024
 """Characters of text from which on it is checked in a thread."""
+
+
+_Verdict = tuple[GuardSpec | None, Stage, Finding, int, str]
+"""Arguments of `actors.guards.gate.gate.Report`."""
 
 
 def _no_scores(text: str) -> Scores:
@@ -56,7 +61,10 @@ class Guards:
 class Guard:
     """The guards of one turn, and the gate of its current model call."""
 
-    __slots__ = ("_bus", "_checks", "_failed", "_gate", "_guards", "_now", "_retries", "_turn")
+    __slots__ = (
+        *("_bus", "_checks", "_failed", "_failures", "_gate", "_guards", "_now", "_retries"),
+        *("_turn", "_verdicts", "is_interrupted"),
+    )
 
     def __init__(self, turn: Turn, guards: Guards, bus: EventBus, now: Clock) -> None:
         self._turn = turn
@@ -64,9 +72,14 @@ class Guard:
         self._bus = bus
         self._now = now
         self._failed: set[str] = set()
+        self._verdicts: deque[_Verdict] = deque()
+        """Verdicts that are not published yet."""
+        self._failures: deque[tuple[GuardSpec, Exception]] = deque()
         self._retries = turn.request.guards.retries
         self._checks = TurnChecks()
         self._gate: Gate | None = None
+        self.is_interrupted = False
+        """True if drafts were lost on their way to the gate, so that no others may follow."""
 
     @property
     def buffer_max_s(self) -> float:
@@ -97,13 +110,13 @@ class Guard:
         secret = self._guards.boundary_secret
         context = context_of(request.model, request.call, request.guards, secret)
         specs = self._guards.specs
-        return make_checks(request.guards.guards, specs, context, self._on_failure)
+        return make_checks(request.guards.guards, specs, context, self._add_failure)
 
     def begin_call(self) -> Gate:
         """Begin the next model call and return its gate."""
         plan = replace(self._turn.request.guards, retries=self._retries)
         scores_of = self._guards.scores_of
-        self._gate = Gate(plan, self._checks, scores_of, self._report, self._on_failure)
+        self._gate = Gate(plan, self._checks, scores_of, self._add_verdict, self._add_failure)
         return self._gate
 
     def next_call(self) -> ModelCall | None:
@@ -121,6 +134,7 @@ class Guard:
 
     def end_call(self) -> None:
         """Record what was withheld in the current model call; does nothing without one."""
+        self.publish_verdicts()
         gate, self._gate = self._gate, None
         if gate is not None:
             self._turn.steps[-1].withheld = gate.withheld
@@ -128,29 +142,64 @@ class Guard:
     async def step(self, drafts: list[Draft]) -> list[Draft]:
         """Feed the gate, in a thread if the text is long."""
         if not _is_long(drafts):
-            return self.gate.feed(drafts)
-        return await trio.to_thread.run_sync(self.gate.feed, drafts, limiter=self._guards.threads)
+            passed = self.gate.feed(drafts)
+        else:
+            feed = partial(self.gate.feed, drafts)
+            self.is_interrupted = True  # if it is cancelled while it waits for a thread
+            passed = await trio.to_thread.run_sync(feed, limiter=self._guards.threads)
+            self.is_interrupted = False
+        self.publish_verdicts()
+        return passed
 
     async def conclude(self) -> list[Draft]:
         """End the gate's drafts and return the last ones, after an examination of the text."""
         last = self.gate.end()
-        if self.gate.stop is not None:
-            return last
-        return self.gate.conclude(await self._examine(self.gate))
+        if self.gate.stop is None:
+            last = await self._concluded(self.gate)
+        self.publish_verdicts()
+        return last
 
-    async def _examine(self, gate: Gate) -> Examination | None:
+    async def _concluded(self, gate: Gate) -> list[Draft]:
+        scores_of = self._guards.scores_of
         chain, text = gate.last_chain, gate.whole_text
         if not chain:
-            return None
-        scores_of = self._guards.scores_of
+            return gate.conclude(None)
         if self._guards.embedded_scores is not None:
             scores = await self._guards.embedded_scores(text)
             if scores is not None:
                 scores_of = partial(_given, scores)
+        return gate.conclude(await self._examine(chain, text, scores_of))
+
+    async def conclude_part(self) -> list[Draft]:
+        """Examine the shown text of a model call that was cut off; return what replaces it."""
+        gate, text = self._gate, self._turn.answer.text
+        if gate is None or gate.stop is not None or not text or not gate.chain_of_a_part:
+            return []
+        scores_of = self._guards.scores_of
+        return gate.conclude_part(text, await self._examine(gate.chain_of_a_part, text, scores_of))
+
+    async def _examine(
+        self, chain: tuple[AnyCheck, ...], text: str, scores_of: Callable[[str], Scores]
+    ) -> Examination:
         work = partial(examine, chain, text, scores_of)
         return await off_loop(len(text) > LONG, self._guards.threads, work)
 
-    def _report(
+    # The gate may run in a thread, but the turn and the bus belong to the event loop.
+
+    def _add_verdict(self, *verdict: *_Verdict) -> None:
+        self._verdicts.append(verdict)
+
+    def _add_failure(self, guard: GuardSpec, error: Exception) -> None:
+        self._failures.append((guard, error))
+
+    def publish_verdicts(self) -> None:
+        """Record and publish the verdicts and failures since the last time."""
+        while self._verdicts:
+            self._publish_verdict(*self._verdicts.popleft())
+        while self._failures:
+            self._publish_failure(*self._failures.popleft())
+
+    def _publish_verdict(
         self, guard: GuardSpec | None, stage: Stage, finding: Finding, count: int, text: str
     ) -> None:
         turn = self._turn
@@ -180,10 +229,10 @@ class Guard:
                 return
         recorded.append(verdict)
 
-    def _on_failure(self, guard: GuardSpec, error: Exception) -> None:
+    def _publish_failure(self, guard: GuardSpec, error: Exception) -> None:
         if guard.name not in self._failed:
             self._failed.add(guard.name)
-            self._report(guard, "flow", "failed", 1, "")
+            self._publish_verdict(guard, "flow", "failed", 1, "")
             # Without its message, which may quote the text.
             frames = traceback.extract_tb(error.__traceback__)
             where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -64,6 +64,7 @@ async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
     finally:
         turn.produced_at = trio.current_time()
         production.consume_leftovers()
+        await production.check_shown()  # noqa: ASYNC102 (shielded inside; bounded by the text)
         await production.finalise()  # noqa: ASYNC102 (shielded inside, with deadlines)
 
 
@@ -126,10 +127,10 @@ class Pipeline:
         return self._accumulator.full
 
     def _guarded(self, drafts: list[Draft]) -> list[Draft]:
-        gate = self._gate
-        if gate is None:
+        guard, gate = self._guard, self._gate
+        if guard is None or gate is None:
             return drafts
-        return [] if gate.stop else gate.feed(drafts)
+        return [] if gate.stop or guard.is_interrupted else gate.feed(drafts)
 
 
 class Production:
@@ -197,10 +198,22 @@ class Production:
                     self._record(drafts)
                 if self._pipeline.is_full:
                     self._turn.set_cause(Reason.SIZE_LIMIT)
-            if self._guard is not None:
-                self._guard.end_call()
         except Exception as error:
             # A step that raised while the actors ran may raise again here.
+            self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))
+
+    async def check_shown(self) -> None:
+        """Check the shown text of an answer that was cut off, before it is stored."""
+        guard = self._guard
+        if guard is None:
+            return
+        try:
+            with trio.CancelScope(shield=True):
+                replacement = await guard.conclude_part()
+            if replacement:
+                self._record(replacement)
+            guard.end_call()
+        except Exception as error:
             self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))
 
     async def finalise(self) -> None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import trio
 
-from actors.guards.scanner import ActiveCheck, Scanner
+from actors.guards.gate.scanner import ActiveCheck, Scanner
 from actors.guards.spec import GuardSpec
 from actors.providers.formats.base import FormatSpec
 from tests.support.asgi_client import App, streaming_client

@@ -68,8 +68,8 @@ def _read(file: Path) -> str:
 
 
 def _try_output(text: str) -> None:
-    from actors.guards.semantics import scores
     from actors.guards.spec import GuardContext
+    from actors.guards.wording.semantics import scores
     from web.config.guard_settings import GuardSettings
     from web.registry import guards as registered
 

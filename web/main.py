@@ -14,7 +14,7 @@ import trio
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
 from actors.guard import Guards
-from actors.guards.semantics import scores
+from actors.guards.wording.semantics import scores
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
 from actors.ports import EventBus

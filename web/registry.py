@@ -39,6 +39,7 @@ FORMATS: Sequence[str] = (
 
 GUARDS: Sequence[str] = (
     "actors.guards.checks.boundary_markers:GUARD",
+    "actors.guards.checks.internal_protocol:GUARD",
     "actors.guards.checks.delegation:GUARD",
     "actors.guards.checks.current_events:GUARD",
     "actors.guards.checks.personality:GUARD",
@@ -55,7 +56,9 @@ GUARDS: Sequence[str] = (
     "actors.guards.checks.empty_answer:GUARD",
     "actors.guards.checks.user_echo:GUARD",
     "actors.guards.checks.self_repetition:GUARD",
+    "actors.guards.checks.system_prompt_leak:GUARD",
     "actors.guards.checks.secrets:GUARD",
+    "actors.guards.checks.personal_data:GUARD",
 )
 """`actors.guards.spec.GuardSpec` objects, in the order of the chain."""
 

@@ -68,7 +68,6 @@ class TurnEnding:
             tool_calls=tool_calls_json(turn.answer.tool_calls),
             last_event=last_event,
             segment=self._tail.cut(last),
-            rewrites_journal=self._tail.rewritten,
             items=items,
             answer_ids=native_ids(turn.answer) if items else (),
         )
@@ -76,7 +75,7 @@ class TurnEnding:
     def bare_record(self, ended: Ended) -> FinalRecord:
         """Return the final record without any content of the answer."""
         turn = self._turn
-        return bare_record(
+        record = bare_record(
             turn.as_new(),
             ended,
             last_event=len(turn.journal.events),
@@ -88,6 +87,7 @@ class TurnEnding:
             heard=reached_client(turn.request, turn.answer, ended.status, ended.reason),
             verdicts=_verdicts_json(turn),
         )
+        return replace(record, rewrites_journal=self._tail.rewritten)
 
 
 def ended_event(

@@ -13,7 +13,7 @@ from actors.guards import patterns
 
 _TAG_LENGTH = 32
 """Hexadecimal digits of a tag."""
-MARK = patterns.compile(r"\[\[boundary:[^\s\[\]]{0,80}\]{0,2}", ignore_case=True)
+MARK = patterns.compile(r"\[\[boundary:[!-Z^-~]{0,80}\]{0,2}", ignore_case=True)
 """Anything that looks like a mark, also one that is cut off or forged."""
 LONGEST_MARK = 93
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from msgspec import Struct
 
-from actors.guards.spec import Span, SpanCheck
+from actors.guards.spec import Span, SpanCheck, in_order
 from actors.guards.units import SENTENCE
 
 MASKED = "\x1a"
@@ -23,6 +23,8 @@ _ASIDE = re.compile(r"\s*[>|]")
 _MARKER = re.compile(r"\s*(?:[-*+>]|\d+[.)])?\s*")
 """A piece with at most the marker of a list item, so that the line still begins behind it."""
 _OPENING = re.compile(r"[“„«»「]|`+|(?<![\w\"])\"")
+_MARK = re.compile('["`“„«»「]')
+"""Any mark of `_OPENING`: a class is searched five times as fast."""
 _CLOSING = {"“": '”"', "„": '“”"', "«": "»", "»": "«", "「": "」"}
 """Marks that close a quotation; `"` and the ticks around code close what they open."""
 
@@ -88,8 +90,9 @@ def spans(find: Callable[[str], list[Span]], prose: Iterable[Sentence]) -> list[
 
 
 def spans_of(check: SpanCheck, text: str) -> list[Span]:
-    """Return the spans of a check in a whole text."""
-    return spans(check.find, sentences(text)[0]) if check.prose else check.find(text)
+    """Return the spans of a check in a whole text; raises `ValueError` if they are wrong."""
+    found = spans(check.find, sentences(text)[0]) if check.prose else check.find(text)
+    return in_order(found, len(text))
 
 
 def sentence_check(find: Callable[[str], list[Span]]) -> SpanCheck:
@@ -110,7 +113,7 @@ def _fence_behind(unit: str, fence: str) -> str:
 
 def _masked(text: str, quotation: str) -> tuple[str, str]:
     """Return the text with its code and quotations masked, and the mark of one that stays open."""
-    if not quotation and _OPENING.search(text) is None:
+    if not quotation and _MARK.search(text) is None:
         return _plain(text), ""
     parts: list[str] = []
     at = begin = 0

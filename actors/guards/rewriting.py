@@ -1,12 +1,21 @@
 """Rewriting: replaces whole texts of a call, wherever they stand in it. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from actors.turn.messages import Content, Message, SystemMessage, TextPart, texts_of
+from actors.turn.messages import (
+    Content,
+    Message,
+    NativePart,
+    OtherPart,
+    Part,
+    SystemMessage,
+    TextPart,
+    texts_of,
+)
 from actors.turn.model_call import JSON, ModelCall, NativeRequest
 
 M = TypeVar("M", bound=Message)
@@ -63,12 +72,33 @@ def _content(content: Content, replacements: Mapping[str, str]) -> Content:
         return replacements.get(content, content)
     if not content:
         return content
-    return tuple(
-        replace(part, text=replacements.get(part.text, part.text))
-        if isinstance(part, TextPart)
-        else part
-        for part in content
-    )
+    return tuple(_part(part, replacements) for part in content)
+
+
+def _part(part: Part, replacements: Mapping[str, str]) -> Part:
+    match part:
+        case TextPart(text):
+            return replace(part, text=replacements.get(text, text))
+        case OtherPart(extras):
+            return OtherPart({name: _value(one, replacements) for name, one in extras.items()})
+        case NativePart(_, item, text):
+            # Its text for other APIs is made of its strings.
+            for one in strings_in(item):
+                if one in replacements:
+                    text = text.replace(one, replacements[one])
+            item = {name: _value(one, replacements) for name, one in item.items()}
+            return replace(part, item=item, text=text)
+        case _:
+            return part
+
+
+def strings_in(value: JSON) -> Iterator[str]:
+    """Yield the strings in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from strings_in(one)
 
 
 def _value(value: JSON, replacements: Mapping[str, str]) -> JSON:

@@ -57,8 +57,18 @@ class Span(Struct, frozen=True, order=True):
     replacement: str = ""
 
 
+def in_order(spans: list[Span], size: int) -> list[Span]:
+    """Return the spans of a text of `size`. Raises `ValueError` if they break the contract."""
+    end = 0
+    for span in spans:
+        if not end <= span.begin < span.end <= size:
+            raise ValueError("spans must be in order, not empty, apart, and within the text")
+        end = span.end
+    return spans
+
+
 class Meaning(StrEnum):
-    """A meaning that a text can have, however it is worded; see `actors.guards.semantics`."""
+    """A meaning of a text, however it is worded; see `actors.guards.wording.semantics`."""
 
     NARRATED_DELEGATION = "narrated_delegation"
     CAPABILITY_DENIAL = "capability_denial"

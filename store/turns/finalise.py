@@ -90,7 +90,8 @@ class FinalWrites:
         won = Finalised(won=True, status=record.status, reason=record.reason)
         if self._end.run(cursor, ending | owned):
             return won, record.turn.keep_text
-        if self._end_of_deleted.run(cursor, ending | owned):
+        # The verdicts may quote text that guards removed.
+        if self._end_of_deleted.run(cursor, ending | owned | {"verdicts": None}):
             return won, False
         current = self._read_outcome.first(cursor, owned)
         if current is not None:

@@ -192,6 +192,38 @@ async def test_early_end_leaves_one_record_without_withheld_text(
         assert harness.record.usage.output_tokens == 0
 
 
+@pytest.mark.parametrize(
+    ("last", "kept"),
+    [
+        ("teh end", "A first sentence, as shown. And the end"),
+        ("worse", "This answer was withheld."),
+        ("good", "A first sentence, as shown. And good"),
+    ],
+)
+@pytest.mark.parametrize("cause", [Reason.CLIENT_DISCONNECTED, Reason.TIME_BUDGET, None])
+async def test_shown_part_of_an_answer_is_checked_before_it_is_stored(
+    last: str, kept: str, cause: Reason | None, autojump_clock: MockClock
+) -> None:
+    main = ScriptedProvider(text("A first sentence, as shown. "), text("And ", last), FOREVER)
+    harness = TurnHarness(main, guards=[JUDGE])
+    turn = guarded(harness, GuardMode.BUFFER_FIRST)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(harness.checkpointer.run)
+        nursery.start_soon(run_turn, turn, harness.dependencies)
+        await trio.sleep(1)
+        assert turn.answer.text == "A first sentence, as shown. And " + last
+        assert harness.store.flushes
+        if cause is not None:
+            turn.stop(cause)
+            await turn.final.wait()
+        nursery.cancel_scope.cancel()
+    assert harness.observer.crashes == []
+    assert harness.record.reason == (cause or Reason.SERVER_SHUTDOWN).value
+    assert harness.record.text == kept
+    assert last == "good" or last not in stored(harness)
+    assert harness.store.journal("turn_1") == turn.journal.events
+
+
 async def test_original_is_kept_only_for_audit(autojump_clock: MockClock) -> None:
     for keep in (False, True):
         main = ScriptedProvider(text("teh answer."), stop())

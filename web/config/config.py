@@ -12,7 +12,7 @@ from actors.turn.outcome import GuardMode, GuardPlan, Mode, Price
 from actors.turn.request import THINKING_S, Timeouts
 from web import registry
 from web.config import sections
-from web.config.guard_settings import GuardSettings
+from web.config.guard_settings import UNMARKED, GuardSettings
 from web.config.model_settings import Model
 from web.config.provider_settings import Provider
 
@@ -50,6 +50,8 @@ class Config(sections.Section):
     @model_validator(mode="after")
     def _names_lead_somewhere(self) -> Self:
         problems = [*_bad_names(self.providers), *_bad_routes(self.models, self.providers)]
+        if self.guards.boundary_secret is None:
+            problems += _without_secret(self.models)
         if problems:
             raise PydanticCustomError("misplaced", "see problems", {"problems": problems})
         return self
@@ -148,3 +150,9 @@ def _bad_routes(models: Mapping[str, Model], providers: Mapping[str, object]) ->
             if entry.route.provider not in providers:
                 text = f"unknown provider {entry.route.provider!r}; the providers are {known}"
                 yield ("models", name, "routes", index), text
+
+
+def _without_secret(models: Mapping[str, Model]) -> Iterator[Problem]:
+    for name, model in models.items():
+        if model.guards.boundaries:
+            yield ("models", name, "guards", "boundaries"), UNMARKED

@@ -10,6 +10,10 @@ from web.config.field_types import RouteName, Secret
 from web.config.sections import Count, Section
 
 ALL = "all"
+UNMARKED = (
+    "boundaries needs guards.boundary_secret; set it to env:NAME, the name of a variable with a"
+    " random text of 32 or more characters"
+)
 
 
 def _known_guards(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,8 +84,5 @@ class GuardSettings(Section):
     @model_validator(mode="after")
     def _boundaries_have_a_secret(self) -> Self:
         if self.boundaries and self.boundary_secret is None:
-            raise ValueError(
-                "boundaries needs boundary_secret; set it to env:NAME, the name of a variable with"
-                " a random text of 32 or more characters"
-            )
+            raise ValueError(UNMARKED)
         return self

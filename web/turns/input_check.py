@@ -11,11 +11,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.guards.input.scoring import Level, sanitised, score
-from actors.guards.rewriting import rewritten_call, rewritten_json
+from actors.guards.rewriting import rewritten_call, rewritten_json, strings_in
 from actors.runtime.offload import off_loop
 from actors.turn.events import Warning
-from actors.turn.messages import AssistantMessage, Message, ToolMessage, UserMessage, texts_of
-from actors.turn.model_call import ModelCall
+from actors.turn.messages import (
+    AssistantMessage,
+    Message,
+    NativePart,
+    OtherPart,
+    TextPart,
+    ToolMessage,
+    UserMessage,
+    parts_of,
+)
+from actors.turn.model_call import JSON, ModelCall
 from actors.turn.outcome import ErrorInfo, Finding, GuardVerdict
 from actors.turn.request import TurnRequest
 from actors.turn.store_records import Authority
@@ -68,13 +77,34 @@ def _texts(call: ModelCall) -> tuple[list[str], list[str]]:
     border = said[-1] + 1 if said else 0
     if border == len(messages):  # the model continues its own message
         border = said[-2] + 1 if len(said) > 1 else 0
-    return list(_given(messages[border:])), list(_given(messages[:border]))
+    new, old = list(_given(messages[border:])), list(_given(messages[:border]))
+    items = call.native.items if call.native else ()
+    said = [n for n, item in enumerate(items) if _is_said(item)]
+    border = said[-1] + 1 if said else 0
+    return [*new, *_outputs(items[border:])], [*old, *_outputs(items[:border])]
+
+
+def _is_said(item: Mapping[str, JSON]) -> bool:
+    """Return True for an item of the model."""
+    return item.get("role") == "assistant" or str(item.get("type")).endswith("_call")
+
+
+def _outputs(items: tuple[dict[str, JSON], ...]) -> Iterator[str]:
+    """Yield the texts of results of tools, also of those for which messages have no form."""
+    for item in items:
+        if str(item.get("type")).endswith("_output"):
+            yield from strings_in(item.get("output"))
 
 
 def _given(messages: tuple[Message, ...]) -> Iterator[str]:
     for message in messages:
         if isinstance(message, UserMessage | ToolMessage):
-            yield from texts_of(message.content)
+            for part in parts_of(message.content):
+                match part:
+                    case TextPart(text):
+                        yield text
+                    case NativePart(_, fields) | OtherPart(fields):
+                        yield from strings_in(fields)
 
 
 def _check(new: list[str], old: list[str]) -> Checked:

@@ -21,7 +21,7 @@ def _spans(text: str) -> Iterator[Span]:
 
 
 def _make(context: GuardContext) -> Check | None:
-    return _FLOW.check(_spans) if context.boundary_secret else None
+    return _FLOW.check(_spans, everywhere=True) if context.boundary_secret else None
 
 
 GUARD = GuardSpec(

@@ -1,14 +1,14 @@
 """Removes disclaimers about the age of the model's knowledge and about live information."""
 
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_adjunct, without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.remarks import without_adjunct, without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _UPDATE = lines(
     r"""
-    (?:last|latest|most recent) (?:knowledge |training |data )?(?:update|cut-?\s?off|training)\b
+    (?:last|latest|most recent) (?:knowledge |training |data )?(?:update|cut-?\s?off|training data|training)\b
     (?:knowledge|training|data) (?:data )?(?:update|cut-?\s?off)(?: date)?\b
     (?:knowledge|training) data\b
     """
@@ -28,7 +28,7 @@ _ADJUNCT = phrases(
     date=_DATE,
 )
 _KNOWLEDGE = r"""
-my (?:knowledge|training|data|information)(?: base| data)?(?:'s)? cut-?\s?off
+my (?:(?:19|20)\d\d )?(?:knowledge|training|data|information)(?: base| data)?(?:'s)? cut-?\s?off
 my (?:knowledge|training|information)(?: base| data)? (?:only|ends|ended|stops|stopped|extends|goes)
 my (?:knowledge|training|information)(?: base| data)? was (?:last )?(?:updated|cut)
 my (?:knowledge|training|information)(?: base| data)? does(?:n't| not) (?:extend|include|cover|go)
@@ -36,24 +36,32 @@ my (?:knowledge|training|information)(?: base| data)? is (?:only )?(?:current|up
 my (?:last|latest|most recent) (?:knowledge |training |data )?(?:update|cut-?off|training)\b[^,]* (?:was|is)\b
 i was (?:(?:last|only) (?:trained|updated)|trained (?:on data|with data|until|up to))\b
 i (?:only )?have (?:information|knowledge|data)(?: only)? (?:up to|until|through)\b
-(?:anything|events|developments|changes)(?: \w+){0,4} (?:after|since|beyond) my (?:knowledge|training|last)
+(?:anything|events|developments|changes|information)\b[^,]* (?:after|since|beyond|past) my (?:knowledge|training|last|cut-?\s?off)
+i (?:have no|don't have|do not have) (?:any )?(?:knowledge|information|data)\b[^,]* (?:after|beyond|past) (?:\w+ )?(?:19|20)\d\d\b
+my (?:information|knowledge|data) (?:may|might|could) (?:be|not be|no longer be) (?:outdated|out of date|current|up[- ]to[- ]date|accurate)\b
 i (?:may|might) not (?:have|be aware of|know)(?: \w+){0,3} (?:latest|recent|current)\b
 my (?:answers?|responses?|information) (?:may|might) not (?:reflect|include|be current|be up)
 mein (?:wissen|wissensstand|kenntnisstand) (?:ist|endet|reicht|geht|stammt|beruht|umfasst|basiert)
 meine (?:kenntnisse|trainingsdaten|wissensbasis|datenbasis) (?:ist|sind|ende|reich|gehen|stamm|umfass)
+mein (?:wissen|wissensstand|kenntnisstand)\b[^,]*\b20\d\d\b
+mein (?:wissen|training) (?:endete|reichte|stoppte)
 mein (?:letztes|jüngstes) [\pL-]*(?:update|training) (?:war|ist|stammt|fand)
 ich (?:bin|wurde) [^,]*20\d\d (?:trainiert|aktualisiert)
-mes (?:connaissances|données)(?: d'entraînement)? (?:s'arrêtent|ne |sont limitées|datent|remontent)
-mes (?:connaissances|données)(?: d'entraînement)? (?:s'étendent|vont jusqu)
+mes (?:connaissances|données|informations)(?: d'entraînement)? (?:s'arrêtent|ne |sont limitées|datent|remontent)
+mes (?:connaissances|données|informations)(?: d'entraînement)? (?:s'étendent|vont jusqu)
 ma (?:date (?:limite|de coupure)|base de connaissances|dernière mise à jour)\b[^,]* (?:est|s'arrête|dat|remont)
+je ne connais pas (?:les |d')(?:événements|évènements|développements)\b.* après
 j'ai été entraînée? (?:sur|avec)\b.*jusqu
-mis? (?:conocimientos?|entrenamiento|datos de entrenamiento) (?:lleg|termin|est[áa]|se |sol|abarca|no )
+mis? (?:conocimientos?|información|entrenamiento|datos de entrenamiento) (?:lleg|termin|est[áa]|se |sol|abarca|no )
 mi (?:fecha de corte|última actualización|corte de conocimiento)\b[^,]* (?:es|fue|era)\b
+no conozco (?:los )?(?:eventos|acontecimientos|hechos)\b.* (?:posteriores|después)
 fui entrenad[oa]\b.*hasta
 """
 _LIVE = r"""
 <cannot>(?: [\w'-]+){0,7}? <now> (?:[\w-]+ ){0,2}<news>
 <cannot>(?: have| get| provide| offer)?(?: \w+)? ?real-?time (?:internet )?(?:access|browsing|capabilit)
+i (?:have no|lack the|don't have (?:the|a|any)) (?:means|way) (?:of|to) (?:checking|check|looking|look|seeing|see|knowing|know)\b.*\b(?:today's|current|latest|live|right now)\b
+i(?:'m| am) (?:cut off|disconnected|isolated) from the (?:internet|web)\b
 <cannot> (?:have (?:\w+ )?access to|access|browse|search|surf|connect to) (?:the )?(?:internet|web)\b
 (?:ich (?:habe|besitze)|habe ich)(?: \w+)? kein(?:en|e)?\b.*(?:echtzeit|aktuelle|live-|internet)
 (?:ich kann|kann ich)(?: leider| derzeit)?(?: nicht auf| keine)\b.*(?:echtzeit|aktuelle|live-)

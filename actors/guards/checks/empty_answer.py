@@ -5,7 +5,6 @@ The actor asks only for answers that consist of text: one that calls tools may b
 
 import re
 
-from actors.guards.phrases import phrases
 from actors.guards.spec import (
     PASS,
     Action,
@@ -17,6 +16,7 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.phrases import phrases
 
 _LONGEST = 300
 """Characters of the longest placeholder with the sentence that introduces it."""
@@ -34,7 +34,7 @@ _PLACEHOLDER = re.compile(
         (?:\ (?:here|goes\ here|placeholder))?|antwort|réponse|respuesta|\.{3}|…) \s* [\])>}]+
       | [\[(<{]* \s* (?:placeholder|todo|tbd|tba|fixme|to\ be\ (?:done|determined|added|written)|platzhalter)
         (?:\s*:?\s+(?:text|response|answer|content|add|write|insert)[^\n]*)? \s* [\])>}]*
-      | (?:your|the)\ (?:answer|response|text|content|reply)\ (?:goes\ )?here
+      | (?:(?:your|the)\ )?(?:answer|response|text|content|reply)\ (?:goes\ )?here
       | (?:answer|response|assistant|output|antwort|réponse|respuesta)\s*:
       | \[object\ object\]
     )

@@ -5,9 +5,7 @@ true. A tool whose name tells no kind supports every claim.
 """
 
 from actors.guards.patterns import Pattern
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentences
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import (
     PASS,
     Action,
@@ -19,14 +17,18 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
-from actors.guards.tool_kinds import ToolKind, could, may
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.requests import wants_a_voice
+from actors.guards.wording.tool_kinds import ToolKind, could, may
 
 _ADVERBS = r"(?: just| now| already| also| successfully| gone ahead and| went ahead and)*"
 _DID = {"did": rf"i(?:'ve| have)?{_ADVERBS}", "have": rf"i(?:'ve| have){_ADVERBS}"}
 _CLAIMS = {
     ToolKind.WEB: r"""
         <did> (?:searched|browsed|googled|checked|looked|scoured)\b.*\b(?:web|internet|online|google|news sites?)\b
+        <did> browsed (?:\w+ ){0,3}(?:web ?sites|web ?pages|sites|pages)\b
         <did> (?:visited|fetched|crawled|loaded) (?:the|your|that|this|their)\b.*\b(?:page|web ?site|site|url|link)\b
+        <did> checked (?:the|their|your|its) (?:official )?(?:web ?site|web ?page|site|url|link)\b
         my (?:web |internet |online )?search (?:returned|found|shows|showed|turned up|revealed)\b
         (?:according to|based on) (?:my|the) (?:web|internet|online) search\b
         ich habe\b.*\b(?:im internet|im web|online|im netz)\b.*(?:gesucht|nachgesehen|recherchiert|geprüft|nachgeschaut)
@@ -36,6 +38,7 @@ _CLAIMS = {
     ToolKind.CODE: r"""
         (?:<did> (?:ran|executed|tested|compiled|benchmarked|deployed|re-ran)|<have> (?:run|rerun))\b (?:\w+ ){0,3}(?:code|scripts?|tests?|programs?|commands?|quer(?:y|ies)|snippet|notebook|build|test suite|suite|benchmarks?|functions?|app)\b
         (?:<did> (?:ran|executed|tested)|<have> run) (?:it|this|that) (?:on|in|locally|against|with)\b
+        (?:after|upon) (?:running|executing|testing) (?:the|your|it|this)\b.*\bi (?:can confirm|found|see|saw|got|noticed)\b
         when i (?:ran|executed|tested) (?:the|your|this|it)\b
         ich habe\b.*\b(?:code|skript|tests?|programm|befehl)\b.*(?:ausgeführt|getestet|laufen lassen|kompiliert)
         j'ai (?:exécuté|lancé|testé|compilé).*(?:code|script|tests|programme|commande)

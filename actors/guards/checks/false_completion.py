@@ -1,8 +1,8 @@
 """Has the model answer again if it reports success although it has tools and called none."""
 
-from actors.guards.requests import wants_a_voice
-from actors.guards.semantics import score_check
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Meaning
+from actors.guards.wording.requests import wants_a_voice
+from actors.guards.wording.semantics import score_check
 
 THRESHOLD = 0.70
 _DIRECTIVE = "Call the tools that the task needs before you report that it is done."

@@ -2,10 +2,10 @@
 
 import re
 
-from actors.guards.requests import wants_a_voice
-from actors.guards.semantics import score_check
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Meaning
-from actors.guards.tool_kinds import ToolKind, could, may
+from actors.guards.wording.requests import wants_a_voice
+from actors.guards.wording.semantics import score_check
+from actors.guards.wording.tool_kinds import ToolKind, could, may
 
 THRESHOLD = 0.65
 _DIRECTIVE = "Report only payments and balances that a tool has returned in this turn."

@@ -1,20 +1,27 @@
 """Removes lines about how the server works on an answer: routing decisions and orchestration."""
 
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.remarks import without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _LINE = phrases(
     r"""
     (?:routing|routed|dispatching|escalating|forwarding|handing off|switching|rerouting) <what>(?:to|via|through) <whom>
     (?:intent|task type|query type|classification|route|router|specialist|skill|complexity)\s*[=:]\s*.*\b<score>
     <score>.*\b(?:intent|classification|route|router|specialist|task type|skill)\s*[=:]
-    (?:intent|query|task|request) (?:classified|detected|identified|recognized|recognised) (?:as|=|:)
+    (?:intent|query|task|request) (?:classified|detected|identified|recognized|recognised)(?: as|\s*[=:])
     (?:detected|classified|identified|inferred|predicted) (?:the )?(?:user )?intent\b
     (?:routing|model selection|orchestration|decomposition|delegation|dispatch) (?:decision|gate|verdict|step|trace|result)\s*[:=]
-    (?:selected|chosen|primary|fallback)[ _]model\s*[=:]
+    (?:selected|chosen|primary|fallback)[ _](?:model|tool|agent|route|skill)\s*[=:]
+    (?:route|routing)\s*[=:]\s*(?:specialist|fast|slow|inline|fallback|primary|default|agent|tool|direct|small|large)\b
+    decision\s*[=:]\s*[a-z]+_[a-z_]+
+    (?:intent|route|skill|task_type)=\w+
+    (?:routing|dispatching|handing off) (?:\w+ )?(?:request|query|task|question)\s*(?:->|→|=>)
+    using (?:the )?fallback model\b|escalation policy\s*[=:]
+    confidence\s*=\s*[01]?\.\d
+    (?:model selection|pipeline (?:stage|step)|execution plan id|guard verdict)\s*[=:]
     (?:threat[ _]score|reduced[ _]authority|react[ _]turns?|model[ _]shift|tool[ _]calls?[ _]made|turn[ _]id)\s*[=:]
     (?:task|query|request) decomposition\s*:
     (?:sub-?task|step) \d+ (?:->|→|=>|assigned to|routed to) (?:the )?(?:\w+[- ])?(?:agent|specialist|model|worker)
@@ -39,7 +46,7 @@ _TALK = phrases(
     r"""
     (?:according to|based on|per|following|as required by) (?:my|the) (?:internal )?(?:routing|orchestration|dispatch|delegation|escalation) (?:logic|rules?|policy|policies|decision|layer|protocol|instructions)
     my (?:orchestrator|orchestration layer|dispatcher|routing layer|intent classifier|supervisor agent)\b
-    the (?:orchestrator|orchestration layer|routing layer|meta-?router) (?:has |is |will )?(?:decided|assign|rout|select|chose|pick|sen)\w*\b.*\b(?:this|your|me)\b
+    the (?:orchestrator|orchestration layer|routing (?:layer|engine|logic|module|system)|meta-?router) (?:has |is |will )?(?:decided|assign|rout|select|chose|pick|sen)\w*\b.*\b(?:this|your|me)\b
     (?:my|our) (?:internal )?(?:routing|orchestration|guard|pipeline|inference pipeline|metascore|breaker)\b
     i(?:'ve| have|'m| am|'ll| will)? (?:been )?(?:routed|routing|route|escalated|escalating|switched|switching) (?:this|your|the|it|to)\b.* (?:specialist|fallback model|(?:larger|smaller|stronger) model|sub-?agent|pipeline|handler)\b
     (?:laut|gemäß) (?:meiner|der) (?:internen )?(?:routing|orchestrierung)\w*

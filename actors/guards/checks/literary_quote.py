@@ -1,6 +1,5 @@
 """Has the model answer again if it refuses to quote a few lines of a literary work."""
 
-from actors.guards.phrases import phrases
 from actors.guards.prose import MASKED, sentences
 from actors.guards.spec import (
     PASS,
@@ -13,6 +12,7 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.phrases import phrases
 
 _BEGINNING = 2_000
 """Characters in which an answer refuses."""

@@ -1,7 +1,5 @@
 """Has the model answer again if it only says the question in its words."""
 
-from actors.guards.overlap import overlap, words
-from actors.guards.requests import wants_the_same_text
 from actors.guards.spec import (
     PASS,
     Action,
@@ -13,6 +11,8 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.overlap import overlap, words
+from actors.guards.wording.requests import wants_the_same_text
 
 TOKENS = 0.88
 PREFIX = 0.55

@@ -9,11 +9,11 @@ from functools import lru_cache
 from msgspec import Struct
 
 from actors.guards.patterns import Pattern
-from actors.guards.phrases import phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import phrases
+from actors.guards.wording.remarks import without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _FAMILIES = {
     "openai": (
@@ -44,16 +44,22 @@ _NAMES_IN = {
 }
 _NAMED = (
     r"i(?:'m| am)(?: actually| really| called| named| indeed| in fact|, in fact,)*(?: an?)?(?: version| instance| variant)?(?: of)?(?: the)?(?: \w+ (?:ai|assistant|model))? (<models>)\b",
+    r"(?:assistant|model|ai|chat-?bot),? (?:called|named|known as) (<models>)\b",
+    r"as (<models>), i\b",
+    r"this is (<models>)(?: speaking| here)?[.,!]",
     r"(?:my name is|you(?:'re| are) (?:now )?(?:talking|speaking|chatting) (?:to|with)) (<models>)\b",
     r"(?:ich bin|ich heiße|mein name ist|je suis|je m'appelle|mon nom est|soy|me llamo|mi nombre es) (<models>)\b",
 )
 _MADE = r"(?:developed|created|trained|made|built|designed|powered|provided|entwickelt|trainiert|développé|créé|entraîné|conçu|desarrollad[oa]|cread[oa]|entrenad[oa])"
 _TRAIL = (
     r"(?:model|assistant|ai|chat-?bot|system|program|modell|assistent|modèle|modelo|asistente|langage|lenguaje|<models>)(,? (?:that (?:was|is) |which (?:was|is) |das )?<made> (?:by|par|por) (?:the (?:team|people|company) (?:at )?)?(?:<vendors>))\b",
+    r"(?:model|assistant|ai|chat-?bot|system)( (?:from|by) (?:<vendors>))\b",
+    r"(?:<models>)(, (?:an? |the )?(?:<vendors>)(?:'s)? (?:[\w-]+ ){0,3}(?:model|assistant|ai|chat-?bot))\b",
     r"(?:modell|assistent|ki|<models>)(,? (?:das |der |die )?von (?:<vendors>) <made>(?: wurde)?)\b",
 )
 _ORIGIN = r"""
 (?:i was|i have been|i've been|i am|i'm) (?:\w+ )?<made> by (?:the (?:team|people|company) (?:at )?)?(?:<vendors>)\b
+i(?:'m| am|)(?: an? (?:\w+ )?(?:ai|assistant|model))? (?:run on|based on|powered by|built on|running on|derived from) (?:<models>|<vendors>)\b
 (?:<vendors>) (?:has )?<made> me\b
 i(?:'m| am) (?:an? |the )?(?:<vendors>)(?:'s)? (?:[\w-]+ )?(?:model|assistant|ai|chatbot)\b
 ich (?:bin|wurde)\b[^,;:]*\bvon (?:<vendors>)\b[^,;:]*<made>
@@ -114,14 +120,22 @@ def _make(context: GuardContext) -> Check | None:
             for pattern in claims.named
             for begin, end in pattern.finditer(sentence, 1)
             if _ANOTHER_WORD.match(sentence, end) is None
-        ][:1]
-        if not names and _SPEAKS_OF_ITSELF.match(sentence) is None:
-            return []
-        first = names[0].end if names else 0
+        ]
+        if not _SPEAKS_OF_ITSELF.match(sentence):
+            return names[:1]
         trails = [Span(*at) for one in claims.trail for at in one.finditer(sentence, 1)]
-        return [*names, *(span for span in trails[:1] if span.begin >= first)]
+        return _apart(names[:1] + trails)
 
     return sentence_check(find)
+
+
+def _apart(spans: list[Span]) -> list[Span]:
+    """Return the spans in order, without those that overlap an earlier one."""
+    kept: list[Span] = []
+    for span in sorted(spans):
+        if not kept or span.begin >= kept[-1].end:
+            kept.append(span)
+    return kept
 
 
 GUARD = GuardSpec(

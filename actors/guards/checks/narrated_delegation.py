@@ -1,10 +1,10 @@
 """Has the model answer again if it says in any words that another agent works on the answer."""
 
-from actors.guards.phrases import phrases
-from actors.guards.requests import wants_a_voice
-from actors.guards.semantics import score_check
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Meaning
-from actors.guards.tool_kinds import ToolKind, may
+from actors.guards.wording.phrases import phrases
+from actors.guards.wording.requests import wants_a_voice
+from actors.guards.wording.semantics import score_check
+from actors.guards.wording.tool_kinds import ToolKind, may
 
 THRESHOLD = 0.65
 _TOPIC = phrases(r"(?:agents?|sub-?agents?|deleg\w*|orchestr\w*|agenten?|agente|déléguer)\b")

@@ -2,8 +2,6 @@
 
 import math
 
-from actors.guards.overlap import overlap, words
-from actors.guards.requests import wants_the_same_text
 from actors.guards.spec import (
     PASS,
     Action,
@@ -15,6 +13,8 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.overlap import overlap, words
+from actors.guards.wording.requests import wants_the_same_text
 
 SHORTEST = 80
 """Characters of the shortest text that is a repetition."""

@@ -2,17 +2,17 @@
 
 import re
 
-from actors.guards.phrases import lines, phrases
 from actors.guards.prose import sentence_check
-from actors.guards.remarks import without_adjunct, without_remark
-from actors.guards.requests import wants_a_voice
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import lines, phrases
+from actors.guards.wording.remarks import opening, without_adjunct, without_remark
+from actors.guards.wording.requests import wants_a_voice
 
 _MACHINE = lines(
     r"""
     (?:ai|artificial intelligence)(?: (?:language )?(?:model|assistant|system|program|tool|chat-?bot))?\b
     (?:large )?language model|llm\b|chat-?bot|virtual assistant|digital assistant
-    (?:machine|computer program|piece of software|robot|bot)\b
+    (?:machine|computer program|program|piece of software|robot|bot)\b
     """
 )
 _PARTS = {
@@ -39,8 +39,9 @@ _PARTS = {
 }
 _ADJUNCT = phrases(
     r"""
-    (?:speaking )?(?:as|being) (?:just |only |merely |simply )?an? <machine><made>,
-    (?:since|because|given that|as) i(?:'m| am) (?:just |only |merely |simply )?an? <machine><made>,
+    (?:speaking )?(?:as|being) (?:just |only |merely |simply )?an? (?:[\w-]+ )?<machine><made>,
+    (?:since|because|given that|as|while|although|though|even though) i(?:'m| am) (?:just |only |merely |simply )?an? <machine><made>,
+    being (?:only |just |merely )?(?:software|an? (?:ai|machine|program)|artificial)\b[^,.;!?]*,
     en tant qu(?:e |')(?:une? )?<machine_fr>[^,.;!?]*,
     étant (?:donné que je suis )?une? <machine_fr>[^,.;!?]*,
     (?:como|al ser|siendo) (?:una? )?<machine_es>[^,.;!?]*,
@@ -55,9 +56,10 @@ _FIRST_PERSON = phrases(
     """
 )
 _ADJUNCT_DE = phrases(
-    r"als (?:eine? )?<machine_de> (?:habe|bin|kann|besitze|verfüge|darf|muss|würde|empfehle) ich",
+    r"((?:als (?:eine? )?<machine_de>|(?:da|weil) ich (?:nur |lediglich )?(?:eine? )?<machine_de> bin,) )(?:habe|bin|kann|besitze|verfüge|darf|muss|würde|empfehle) ich",
     **_PARTS,
 )
+"""A part, which is group 1, before a verb and its pronoun."""
 _SELF = phrases(
     r"""
     i(?:'m| am)(?: just| only| merely| simply| still)* an? <machine><made>
@@ -71,12 +73,13 @@ _BEHIND_SELF = re.compile(
 """Beginnings of the rest of the sentence; others make it a statement such as `a machine fitter`."""
 _NATURE = phrases(
     r"""
+    (?:bots|machines|ais|programs|language models|ai (?:models|assistants)) like (?:me|myself)\b
     i(?:'m| am)(?: just| only)* (?:not (?:a )?(?:human|real person|sentient|conscious)\b)
     i (?:don't|do not|can't|cannot|lack|am not capable of|am unable to)\b.*\b(?:personal|subjective) (?:[\w-]+,? (?:or |and )?)?(?:feelings|emotions|opinions?|beliefs?|preferences?|experiences?)\b
     i (?:don't|do not|can't|cannot|lack)\b.*\b(?:feelings|emotions|opinions|preferences|consciousness|experiences|senses|taste)\b.*\b(?:like|as|way|sense)\b.*\b(?:humans?|people|person)\b
     i (?:don't|do not) have (?:feelings or emotions|emotions or feelings|feelings|emotions)\b
-    i (?:don't|do not) (?:have|possess) (?:consciousness|sentience|self-awareness|a (?:physical )?body\b|a physical form)
-    (?:ich habe|habe ich|ich besitze|besitze ich) keine?n? (?:persönlich|eigen|menschlich|echt|subjektiv)\w* (?:gefühl|meinung|emotion|vorlieb|erfahrung|überzeugung|präferenz)
+    i (?:don't|do not) (?:have|possess) (?:consciousness|sentience|self-awareness|a physical (?:body|form)|a body(?:[.,;!]|$| (?:or|and)))
+    (?:ich habe|habe ich|ich besitze|besitze ich)(?: als <machine_de>)? keine?n? (?:persönlich|eigen|menschlich|echt|subjektiv)\w* (?:gefühl|meinung|emotion|vorlieb|erfahrung|überzeugung|präferenz)
     (?:ich habe|habe ich|ich besitze|besitze ich) keine (?:gefühle|emotionen|persönlichkeit)\b
     je (?:ne )?suis (?:qu'|juste |seulement |simplement )*(?:une? )<machine_fr>
     je n'ai (?:pas|aucune?)\b.*(?:sentiment|émotion|opinions? personnelle|conscience|préférence)
@@ -109,9 +112,12 @@ def _make(context: GuardContext) -> Check | None:
 
 
 def _find(sentence: str) -> list[Span]:
-    german = _ADJUNCT_DE.search(sentence)
+    german = next(_ADJUNCT_DE.finditer(sentence, 1), None)
     if german is not None:
-        return [_german(sentence, *german)]
+        denied = _DENIED_DE.search(sentence[german[1] :])
+        if denied is None:
+            return [opening(sentence, *german)]
+        return [without_remark(sentence, german[0], german[1] + denied[1])]
     adjunct = _ADJUNCT.search(sentence)
     if adjunct is None:
         remark = _nature(sentence, 0)
@@ -132,18 +138,6 @@ def _nature(sentence: str, begin: int) -> tuple[int, int] | None:
     if found is None or _BEHIND_SELF.match(rest, found[1]) is None:
         found = _NATURE.search(rest)
     return None if found is None else (begin + found[0], begin + found[1])
-
-
-def _german(sentence: str, begin: int, end: int) -> Span:
-    """Return the span that removes `Als KI` before `kann ich`, which becomes `Ich kann`."""
-    denied = _DENIED_DE.search(
-        sentence,
-    )
-    if denied is not None and denied[0] < end:
-        return without_remark(sentence, begin, denied[1])
-    verb = sentence[begin:end].split()[-2]
-    subject = "ich" if sentence[:begin].strip() else "Ich"
-    return Span(begin, end, f"{subject} {verb}")
 
 
 GUARD = GuardSpec(

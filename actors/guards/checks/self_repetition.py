@@ -2,10 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from actors.guards.overlap import CJK
-from actors.guards.phrases import phrases
 from actors.guards.prose import MASKED, sentences
 from actors.guards.spec import (
     PASS,
@@ -18,6 +15,8 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.overlap import CJK
+from actors.guards.wording.phrases import phrases
 
 CHARACTERS = 50
 """Characters from which a passage that comes twice in a row is a repetition."""
@@ -28,6 +27,8 @@ _GRAM = 4
 """Words that are compared at once: single words come back too often to find periods by them."""
 _CANDIDATES = 4
 """Earlier places of the same words that are tried, so that the time stays linear."""
+_BEGINNING = 4096
+"""Characters of a passage that are looked at for letters."""
 _WORD = re.compile(rf"[{CJK}]|[^\s{CJK}]+")
 _WANTED = phrases(
     r"""
@@ -53,41 +54,42 @@ def _check(text: str, scores: Scores) -> Verdict:
 
 def repetitions(text: str) -> Iterator[tuple[int, int]]:
     """Yield the parts of a text that repeat what is right before them, in linear time."""
-    words = list(_words(text))
+    words, places = _words(text)
     done = 0
-    for first, period, end in _periodic([one.word for one in words]):
+    for first, period, end in _periodic(words):
         # A stretch within one that was found is that of a part of it, or of several copies.
         if first < done:
             continue
         copies = (end - first) // period
         behind = _behind(words, first + copies * period, period, end)
-        begin, last = words[first].begin, words[behind - 1].end
-        passage = text[begin : words[first + period].begin].strip()
+        begin, last = places[first][0], places[behind - 1][1]
+        passage = text[begin : places[first + period][0]].strip()
         is_loop = copies >= _LOOPS and last - begin >= _LOOP_CHARACTERS
         if (len(passage) >= CHARACTERS or is_loop) and _is_wordy(passage):
             done = behind
-            yield words[first + period - 1].end, last
+            yield places[first + period - 1][1], last
 
 
-class _Word(NamedTuple):
-    word: str
-    begin: int
-    end: int
+def _words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
+    """Return the words of the prose and their positions.
 
-
-def _words(text: str) -> Iterator[_Word]:
-    """Yield the words of the prose; characters of scripts without spaces are words.
-
-    Code blocks and quotations are words that no other equals, so that nothing repeats over them.
+    Characters of scripts without spaces are words. Code blocks and quotations are words that no
+    other equals, so that nothing repeats over them.
     """
+    words: list[str] = []
+    places: list[tuple[int, int]] = []
     at = 0
     for sentence in sentences(text)[0]:
-        if sentence.begin > at:
-            yield _Word(f"{MASKED}{at}", at, at)
+        base = sentence.begin
+        if base > at:
+            words.append(f"{MASKED}{at}")
+            places.append((at, at))
         for found in _WORD.finditer(sentence.text):
-            begin, end = sentence.begin + found.start(), sentence.begin + found.end()
-            yield _Word(f"{MASKED}{begin}" if MASKED in found[0] else found[0], begin, end)
-        at = sentence.begin + len(sentence.text)
+            begin, end = found.span()
+            words.append(f"{MASKED}{base + begin}" if MASKED in found[0] else found[0])
+            places.append((base + begin, base + end))
+        at = base + len(sentence.text)
+    return words, places
 
 
 def _periodic(words: Sequence[str]) -> Iterator[tuple[int, int, int]]:
@@ -97,11 +99,13 @@ def _periodic(words: Sequence[str]) -> Iterator[tuple[int, int, int]]:
     """Place before each one that has the same words, or -1."""
     runs: dict[int, int] = {}
     """Begin of the stretch that continues, for each period."""
-    for at in range(len(words) - _GRAM + 1):
-        gram = hash(tuple(words[at : at + _GRAM]))
+    grams = zip(*(words[skip:] for skip in range(_GRAM)), strict=False)
+    for at, gram in enumerate(map(hash, grams)):
         place = newest.get(gram, -1)
         newest[gram] = at
         older.append(place)
+        if place < 0 and not runs:
+            continue
         ongoing: dict[int, int] = {}
         for _ in range(_CANDIDATES):
             if place < 0:
@@ -120,16 +124,17 @@ def _copies(runs: dict[int, int], end: int) -> Iterator[tuple[int, int, int]]:
             yield runs[period], period, end
 
 
-def _behind(words: Sequence[_Word], behind: int, period: int, end: int) -> int:
+def _behind(words: Sequence[str], behind: int, period: int, end: int) -> int:
     """Return the place behind the last copy; the end of the text can be a part of another one."""
-    if end + 1 == len(words) and words[end - period].word.startswith(words[end].word):
+    if end + 1 == len(words) and words[end - period].startswith(words[end]):
         end += 1
     return end if end == len(words) else behind
 
 
 def _is_wordy(passage: str) -> bool:
     """Return True if more than half of the characters are letters, unlike in rulers and numbers."""
-    return sum(map(str.isalpha, passage)) * 2 > len(passage)
+    begins = passage[:_BEGINNING]  # of a long one: one call in C keeps the GIL
+    return sum(map(str.isalpha, begins)) * 2 > len(begins)
 
 
 GUARD = GuardSpec(

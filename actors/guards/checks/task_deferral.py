@@ -1,9 +1,9 @@
 """Has the model answer again if it promises to do the work later, which no model can."""
 
-from actors.guards.requests import wants_a_voice
-from actors.guards.semantics import score_check
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Meaning
-from actors.guards.tool_kinds import ToolKind, may
+from actors.guards.wording.requests import wants_a_voice
+from actors.guards.wording.semantics import score_check
+from actors.guards.wording.tool_kinds import ToolKind, may
 
 THRESHOLD = 0.70
 _DIRECTIVE = "Do the work now, in this answer: you cannot come back to it later."

@@ -6,9 +6,7 @@ else is left to `low_value`.
 
 import re
 
-from actors.guards.overlap import words
 from actors.guards.prose import MASKED, sentences
-from actors.guards.requests import wants_the_same_text
 from actors.guards.spec import (
     PASS,
     Action,
@@ -20,6 +18,8 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.overlap import words
+from actors.guards.wording.requests import wants_the_same_text
 
 WORDS = 8
 """Number of words from which an echo is removed."""

@@ -15,12 +15,11 @@ from actors.guards.spec import Span, SpanCheck
 _VISIBLE = "".join(map(chr, (*range(33, 127), 0x17F, 0x212A)))
 """Characters of words. The last two are an s and a k for patterns that ignore case."""
 _PUNCTUATION = re.compile(r".*[,;(){}<>|&\s]", re.DOTALL), re.compile(r".*[^\w.~-]", re.DOTALL)
-Joined = Callable[[str, int], bool]
 
 
-def never_joined(text: str, gap_end: int) -> bool:
+def joins_nothing(text: str, gap_end: int) -> int:
     """Join no gaps."""
-    return False
+    return gap_end
 
 
 def no_block(text: str) -> None:
@@ -31,9 +30,9 @@ class Flow(Struct, frozen=True):
     """A way to cut text. No piece is longer than `longest`, nor is the text that is held."""
 
     longest: int
-    joined: Joined = never_joined
-    """Returns whether the gap that ends at a position (the character behind it is known) joins
-    its two words, given text that begins at a cut."""
+    joined: Callable[[str, int], int] = joins_nothing
+    """Returns the begin of the words that the gap joins which ends at a position, or the position
+    itself. The text begins at a cut, and the character at the position is known."""
     last_block: Callable[[str], tuple[int, int] | None] = no_block
     """Returns the begin and end of the last block of a text, which no gap cuts in two, or None.
     The end of one that is open is behind the text."""
@@ -93,12 +92,12 @@ class Flow(Struct, frozen=True):
             return 0  # the search below would take ten times longer in a long word
         end = len(text.rstrip(_VISIBLE))
         if end == len(text):  # the character behind a gap says whether it joins
-            end = _word_begin(text, end)
-        while end and self.joined(text, end):
-            end = _word_begin(text, end)
+            end = word_begin(text, end)
+        while end and (begin := self.joined(text, end)) < end:
+            end = begin
         return end
 
 
-def _word_begin(text: str, end: int) -> int:
+def word_begin(text: str, end: int) -> int:
     """Return the beginning of the last word, which white space may follow."""
     return len(text[:end].rstrip().rstrip(_VISIBLE))

@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from actors.guards import checks
 from actors.guards.prose import START, sentences, spans, spans_of
-from actors.guards.semantics import scores
 from actors.guards.spec import (
     PASS,
     Action,
@@ -34,6 +33,7 @@ from actors.guards.spec import (
     TextCheck,
     Verdict,
 )
+from actors.guards.wording.semantics import scores
 
 NAMES = [module.name for module in pkgutil.iter_modules(checks.__path__)]
 FOLDER = Path(checks.__path__[0])
@@ -202,3 +202,26 @@ def test_settled_text_grows_with_the_text(name: str, data: st.DataObject) -> Non
     sizes = [check.settle(text[:end]) for end in range(len(text) + 1)]
     assert all(before <= after for before, after in pairwise(sizes))
     assert all(size <= end for end, size in enumerate(sizes))
+
+
+LONG_TEXTS = [
+    "The function returns the sum of both numbers. ",
+    "```\nx = 1\n",
+    '"a" `b` ',
+    "x",
+    "\n",
+    "I will go and ",
+    "As an AI, I don't have personal opinions, but I like it. ",
+    ", but (",
+    "\u2019\u00e9 ",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_long_texts_take_linear_time(name: str) -> None:
+    """A quadratic check would take hours, and not seconds, for all of them."""
+    previous = LONG_TEXTS[0] * 10
+    question = "What does this function do, and how does it work for us in the end?"
+    context = GuardContext(model="large", question=question, previous=previous)
+    for part in LONG_TEXTS:
+        verdict(guard(name), Sample((part * 2**18)[: 2**18], context))

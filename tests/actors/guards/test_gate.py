@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from actors.accumulator import Draft
-from actors.guards.chain import TurnChecks, examine, make_checks
-from actors.guards.gate import Gate
+from actors.guards.gate.chain import TurnChecks, examine, make_checks
+from actors.guards.gate.gate import Gate
 from actors.guards.spec import (
     PASS,
     Action,
@@ -257,6 +257,31 @@ def test_retry_of_a_shown_answer_blocks_it() -> None:
     assert call.passed == [STARTED, Text("Well, ask "), Blocked("again")]
 
 
+def test_retry_after_the_state_of_hidden_reasoning_takes_nothing_back() -> None:
+    state = events.ReasoningState("openai-responses", "{}")
+    call = Call(GuardMode.BUFFER_FIRST).feed(state, Text("Ask again , or leave it."), STOP).end()
+    assert call.passed == [state]
+    assert call.gate.stop is not None
+
+
+def test_phase_of_a_message_does_not_end_the_beginning() -> None:
+    phase = events.MessagePhase("final_answer")
+    call = Call(GuardMode.BUFFER_FIRST).feed(phase, Text("Ask again , or leave it. "), STOP).end()
+    assert call.passed == [phase, events.Retry("again")]
+    assert call.gate.stop is not None
+
+
+def test_blocked_match_in_an_answer_without_a_sentence_is_not_sent() -> None:
+    call = run(GuardMode.BUFFER_FIRST, "Take a ", "bomb now")
+    assert call.passed == [STARTED, Text(NEUTRAL), Blocked("bomb")]
+
+
+def test_text_that_arrives_with_a_blocked_match_stops_before_it() -> None:
+    call = run(GuardMode.BUFFER_FIRST, "A harmless first sentence. And a bomb and more")
+    assert "bomb" not in call.text
+    assert call.passed[-2:] == [Replace(NEUTRAL, "bomb"), Blocked("bomb")]
+
+
 def test_rejected_if_no_retry_is_left() -> None:
     call = Call(GuardMode.BUFFER_ALL, retries=0).feed(Text("again "), STOP).end()
     assert call.passed == [Text(NEUTRAL), Blocked("again")]
@@ -298,6 +323,38 @@ def test_reasoning_is_checked_too() -> None:
     ]
 
 
+def test_state_of_reasoning_that_was_changed_is_left_out() -> None:
+    first, second = (events.ReasoningState("openai-chat", text) for text in ("secret key", "fine"))
+    call = Call(GuardMode.HOLD_BACK, [SECRET]).feed(Reasoning("The secret key"), first)
+    call.feed(Reasoning("All fine"), second, STOP).end()
+    assert "secret" not in repr(call.passed)
+    assert second in call.passed
+
+
+def test_warnings_do_not_quote_the_answer() -> None:
+    quoting = events.Warning("malformed_frame", '\'{"content": "secret\'')
+    other = events.Warning("seed_ignored", "The seed was ignored.")
+    call = Call(GuardMode.HOLD_BACK, [SECRET]).feed(quoting, other)
+    assert "secret" not in repr(call.passed)
+    assert call.passed[1:] == [other]
+
+
+def test_late_rewrite_does_not_send_what_was_still_held() -> None:
+    call = Call(GuardMode.HOLD_BACK, [POLITE, MACHINE]).feed(Text("First one. And damn"))
+    assert call.text == "First one. "
+    call.feed(STOP).end()
+    assert call.text == "First one. "
+    assert call.passed[-2:] == [
+        Replace("First one. And dear", "polite"),
+        FinishChunk(Reason.CONTENT_FILTER),
+    ]
+
+
+def test_rewrite_of_text_behind_a_call_is_not_late() -> None:
+    call = Call(GuardMode.HOLD_BACK, [POLITE, MACHINE]).feed(CALL, Text("And damn"), STOP).end()
+    assert call.passed == [CALL, Text("And dear"), STOP]
+
+
 def test_restart_by_the_streamer_forgets_the_held_text() -> None:
     call = Call(GuardMode.BUFFER_ALL).feed(Text("old secret"), events.Retry("cut"), Text("new"))
     assert call.feed(STOP).end().text == "new"
@@ -313,7 +370,18 @@ def broken(text: str) -> list[Span]:
     raise ValueError(text)
 
 
+def finding(*spans: Span) -> SpanCheck:
+    return SpanCheck(settle=WORD.settled, find=lambda text: list(spans))
+
+
 FLAWED: list[Check] = [
+    finding(Span(-1, 2)),
+    finding(Span(2, 1000)),
+    finding(Span(2, 2)),
+    finding(Span(0, 3), Span(2, 4)),
+    finding(Span(2, 4), Span(0, 1)),
+    SpanCheck(settle=lambda text: len(text) + 1, find=lambda text: []),
+    SpanCheck(settle=lambda text: -1, find=lambda text: []),
     SpanCheck(settle=WORD.settled, find=broken),
     SpanCheck(settle=broken, find=lambda text: []),  # type: ignore[arg-type]  # it raises
     texts(lambda text: Rewrite(str(broken(text)))),
@@ -379,3 +447,70 @@ def test_matches_are_never_sent_in_hold_back(text: str, cuts: list[int]) -> None
     words_shown = call.text.split()
     assert "secret" not in words_shown
     assert "bomb" not in words_shown
+
+
+KINDS = st.sampled_from([Text, Reasoning, events.Refusal])
+OTHERS = st.sampled_from(
+    [
+        CALL,
+        events.ReasoningState("a", "{}"),
+        events.MessagePhase("final_answer"),
+        events.Annotation("{}"),
+        events.NativeItem("a", "{}"),
+    ]
+)
+RUNS = st.tuples(KINDS, st.lists(PIECES, min_size=1, max_size=6).map("".join))
+
+
+def joined(drafts: list[Draft]) -> list[Draft]:
+    """Return the drafts with neighbouring pieces of the same kind as one."""
+    whole: list[Draft] = []
+    for draft in drafts:
+        last = whole[-1] if whole else None
+        match last, draft:
+            case (Text(one), Text(other)):
+                whole[-1] = Text(one + other)
+            case (Reasoning(one), Reasoning(other)):
+                whole[-1] = Reasoning(one + other)
+            case (events.Refusal(one), events.Refusal(other)):
+                whole[-1] = events.Refusal(one + other)
+            case _:
+                whole.append(draft)
+    return whole
+
+
+@pytest.mark.parametrize("mode", [GuardMode.HOLD_BACK, GuardMode.BUFFER_ALL])
+@settings(max_examples=300)
+@given(
+    runs=st.lists(RUNS | OTHERS, max_size=8),
+    cuts=st.lists(st.integers(0, 40)),
+    batches=st.lists(st.integers(1, 5), min_size=1),
+    chosen=st.sets(st.sampled_from(ALL)),
+)
+def test_drafts_of_all_kinds_do_not_depend_on_cuts_and_batches(
+    mode: GuardMode,
+    runs: list[tuple[type[Text], str] | Draft],
+    cuts: list[int],
+    batches: list[int],
+    chosen: set[GuardSpec],
+) -> None:
+    guards = [guard for guard in ALL if guard in chosen]
+    whole, pieces = Call(mode, guards), Call(mode, guards)
+    drafts: list[Draft] = []
+    for run in runs:
+        if isinstance(run, tuple):
+            kind, text = run
+            drafts += map(kind, cut(text, cuts))
+        else:
+            drafts.append(run)
+    for draft in joined(drafts):
+        whole.feed(draft)
+    at = 0
+    for size in batches * len(drafts):
+        pieces.feed(*drafts[at : at + size])
+        at += size
+    for call in (whole, pieces):
+        call.feed(STOP).end()
+    assert joined(pieces.passed) == joined(whole.passed)
+    assert pieces.verdicts == whole.verdicts
+    assert pieces.gate.stop == whole.gate.stop

@@ -2,9 +2,9 @@
 
 import pytest
 
-from actors.guards import semantics
-from actors.guards.semantics import Centroids, Vector, embedding, exemplar_texts, scores
 from actors.guards.spec import Meaning
+from actors.guards.wording import semantics
+from actors.guards.wording.semantics import Centroids, Vector, embedding, exemplar_texts, scores
 
 THRESHOLDS = {
     Meaning.NARRATED_DELEGATION: 0.65,
@@ -87,7 +87,7 @@ def test_vectors_of_a_model_are_scored_on_the_same_scale() -> None:
         return embedding([5.0, *(1.0 if one == kind else 0.0 for one in dimensions)])
 
     exemplars = semantics._exemplars()
-    kinds = [
+    kinds: list[str] = [
         meaning for meaning, groups in exemplars.meanings.items() for group in groups for _ in group
     ]
     kinds += ["near miss" for group in exemplars.near_misses for _ in group]

@@ -135,6 +135,16 @@ async def test_turn_deleted_in_flight_ends_without_content(store: Store, databas
     assert not await store.turns.delete_response(CALLER, turn.id, NOW + 1)
 
 
+async def test_turn_deleted_in_flight_keeps_no_text_that_guards_removed(
+    store: Store, database: Path
+) -> None:
+    turn = a_response(store.ownership.id)
+    await store.turns.begin(turn)
+    assert await store.turns.delete_response(CALLER, turn.id, NOW)
+    await store.turns.finalise(replace(a_full_end(turn), verdicts='[{"original": "secret"}]'))
+    assert [row["verdicts"] for row in rows(database, "turns")] == [None]
+
+
 async def test_deleted_turn_ends_once(store: Store, database: Path) -> None:
     turn = a_response(store.ownership.id)
     await store.turns.begin(turn)

@@ -51,6 +51,15 @@ def error_lines(tmp_path: Path, toml: str, **flags: dict[str, object]) -> list[s
         ),
         ("server = 3", "[server]: must be a table"),
         (
+            '[guards]\noutput = ["secret"]',
+            "[guards] output: 'secret' is not a guard; the guards are: all, ",
+        ),
+        ("[guards]\nboundaries = true", "[guards]: boundaries needs guards.boundary_secret; set"),
+        (
+            '[models.m]\nroutes = ["simulated/sim"]\nguards.boundaries = true',
+            "[models.m] guards.boundaries: boundaries needs guards.boundary_secret; set it to",
+        ),
+        (
             "[server]\nhosts = ['ok', 'http://a:1']",
             "[server] hosts[1]: 'http://a:1' must be a host name without scheme, port and",
         ),

@@ -21,10 +21,10 @@ NEW = "replacement"
 answers = st.lists(answer_events | st.just(Text("shown secret")), max_size=10)
 
 
-def replaced(answer: list[AnyEvent]) -> list[AnyEvent]:
+def replaced(answer: list[AnyEvent], new: str = NEW) -> list[AnyEvent]:
     """Return the journal of an answer with some text that a guard replaces at its end."""
     shown: list[AnyEvent] = [STARTED, Text("shown secret"), *answer]
-    replacement = events.Replace(NEW, "guard", len(shown))
+    replacement = events.Replace(new, "guard", len(shown))
     return [*shown, replacement, ended(Reason.CONTENT_FILTER)]
 
 
@@ -41,9 +41,11 @@ def ids(stream: bytes) -> list[str]:
 
 @pytest.mark.parametrize("name", DIALECTS)
 @settings(max_examples=examples(50))
-@given(answer=answers)
-def test_client_that_returns_gets_the_end_and_no_text(name: str, answer: list[AnyEvent]) -> None:
-    journal = replaced(answer)
+@given(answer=answers, new=st.sampled_from([NEW, ""]))
+def test_client_that_returns_gets_the_end_and_no_text(
+    name: str, answer: list[AnyEvent], new: str
+) -> None:
+    journal = replaced(answer, new)
     live = DIALECTS[name].stream({}, START).render(journal[:-1])
     whole = DIALECTS[name].stream({}, START).render(journal)
     for after in ids(live):

@@ -6,8 +6,8 @@ import trio
 from msgspec import Raw
 from trio.testing import MockClock
 
-from actors.guards.semantics import exemplar_texts
 from actors.guards.spec import Meaning
+from actors.guards.wording.semantics import exemplar_texts
 from actors.providers.embedding_provider import OpenEmbedding
 from actors.providers.formats.embeddings import EmbeddingCall, Embeddings
 from actors.providers.simulated.embeddings import unit_vector
@@ -37,7 +37,7 @@ class Embedder:
             await trio.sleep(self._takes_s)
             if self._failure is not None:
                 raise self._failure
-            vectors = (list(unit_vector("", text, 64)) for text in request.texts)
+            vectors = (list(unit_vector("", text, 1024)) for text in request.texts)
             return Embeddings(tuple(Raw(msgspec.json.encode(one)) for one in vectors), None)
 
         return OpenEmbedding(read, self._release, self._close)
@@ -49,7 +49,7 @@ class Embedder:
         self.closed += 1
 
 
-async def test_exemplars_are_embedded_once_and_recognised(autojump_clock: MockClock) -> None:
+async def test_exemplars_are_embedded_once_and_recognised() -> None:
     embedder = Embedder()
     rated = EmbeddedScores(embedder, ROUTE)
     first = await rated.scores(exemplar_texts()[0])

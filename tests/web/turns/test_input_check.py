@@ -1,4 +1,4 @@
-"""What comes in is scored on every surface: refused, sanitised for model and store, or passed."""
+"""Input is scored on every surface: refused, sanitised for model and store, or passed."""
 
 import json
 
@@ -128,6 +128,62 @@ async def test_results_of_tools_are_checked(autojump_clock: MockClock) -> None:
         answer = await harness.chat(messages=history)
     assert answer.status_code == 200
     assert REMOVED in asked(main)[-1]
+
+
+DOCUMENT: Body = {
+    "type": "document",
+    "title": "Notes",
+    "source": {"type": "text", "media_type": "text/plain", "data": ODD},
+}
+FOUND: Body = {
+    "type": "search_result",
+    "source": "https://example.com",
+    "title": "Songs",
+    "content": [{"type": "text", "text": ODD}],
+}
+
+
+@pytest.mark.parametrize("block", [DOCUMENT, FOUND])
+@pytest.mark.parametrize("is_result", [False, True])
+async def test_documents_and_search_results_are_checked(
+    block: Body, is_result: bool, autojump_clock: MockClock
+) -> None:
+    main = provider()
+    body = messages("Read this.")
+    content: list[Body] = [block]
+    if is_result:
+        call = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
+        said = {"role": "assistant", "content": [call]}
+        content = [{"type": "tool_result", "tool_use_id": "a", "content": content}]
+        body["messages"] = [{"role": "user", "content": "Search."}, said]
+    else:
+        body["messages"] = []
+    body["messages"] += [{"role": "user", "content": content}]  # type: ignore[operator]
+    async with open_harness(main, guards=GUARDS) as harness:
+        answer = await harness.post("/v1/messages", json=body)
+    assert answer.status_code == 200, answer.text
+    call_made, _ = main.calls[-1]
+    assert REMOVED in repr(call_made)
+    assert "previous instructions" not in repr(call_made)
+
+
+async def test_outputs_that_only_one_api_has_are_checked(autojump_clock: MockClock) -> None:
+    main = ScriptedProvider(text("Hello."), stop(), api="openai-responses")
+    action = {"commands": ["cat page"]}
+    output = [{"stdout": ODD, "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]
+    items = [
+        {"role": "user", "content": "Read the page."},
+        {"type": "shell_call", "call_id": "a", "action": action, "status": "completed"},
+        {"type": "shell_call_output", "call_id": "a", "output": output},
+    ]
+    body = {"model": "large", "input": items, "tools": [{"type": "shell"}]}
+    async with open_harness(main, guards=GUARDS) as harness:
+        answer = await harness.post("/v1/responses", json=body)
+        stored = (await harness.get(f"/v1/responses/{answer.json()['id']}/input_items")).text
+    call, _ = main.calls[-1]
+    for seen in (repr(call), stored):
+        assert REMOVED in seen
+        assert "previous instructions" not in seen
 
 
 async def test_later_turn_reads_the_sanitised_text(autojump_clock: MockClock) -> None:

@@ -81,9 +81,8 @@ class Messages(DialectStream):
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
             case events.Replace(text):
-                if not self._begun:
-                    return self._show(self._blocks.feed(Text(text)))
-                frames = self._show(self._blocks.end())
+                shown = self._blocks.end() if self._begun else self._blocks.feed(Text(text))
+                frames = self._begin() + self._show(shown)
                 self.numbering.replaced(event)
                 return frames
             case events.Retry() if self._begun:

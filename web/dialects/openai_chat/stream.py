@@ -71,9 +71,9 @@ class OpenAIChat(DialectStream):
                 self.numbering.new_epoch(epoch)
                 return self.numbering.comment("recovered, the tail of this answer was lost")
             case events.Replace(text):
-                if not self._role_sent:
-                    return self._role() + self._chunk({"content": text})
+                frames = b"" if self._role_sent else self._role() + self._chunk({"content": text})
                 self.numbering.replaced(event)
+                return frames
             case events.Retry():
                 self.discarded = self._role_sent
                 self._plain = False

@@ -55,6 +55,8 @@ class Responses(DialectStream):
         """The event type that only adds a piece to the open part, or None."""
         self._pieces: list[str] = []
         """The pieces of the open part."""
+        self._has_text = False
+        """True if there was a text, which may be empty since a guard replaced it."""
         self._replaced = False
         """True if a guard has replaced text that was streamed."""
         self._warnings: list[JSON] = []
@@ -116,7 +118,7 @@ class Responses(DialectStream):
         return self.numbering.comment("recovered, the tail of this answer was lost")
 
     def _replace(self, event: events.Replace) -> bytes:
-        if not self._builder.text:
+        if not self._has_text:
             return self._content(Text(event.text))
         self.numbering.replaced(event)
         self._builder.feed(event)
@@ -125,6 +127,7 @@ class Responses(DialectStream):
         return b""
 
     def _content(self, event: AnyEvent) -> bytes:
+        self._has_text |= isinstance(event, Text)
         if self.discarded or self._builder.discards(event):
             self.discarded = True
             self._said = None

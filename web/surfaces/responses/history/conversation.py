@@ -13,6 +13,7 @@ from web.surfaces.responses.history.message_content import parts_in
 from web.surfaces.responses.history.message_groups import (
     CALLS,
     OUTPUTS,
+    WITH_PARTS,
     MessageGroup,
     MessageGroups,
     Mismatch,
@@ -93,7 +94,7 @@ def conversation_of(request: ResponsesRequest, chain: Chain) -> Conversation:
 
 def _newest_media(items: Sequence[Item]) -> dict[str, str]:
     """Return the kinds of media in the last item of the input, by their paths."""
-    last = items[-1] if items else {}
+    last = items[-1] if items and items[-1]["type"] in WITH_PARTS else {}
     return {
         f"input[{len(items) - 1}].{name}[{index}]": kind
         for name in ("content", "output")

@@ -39,6 +39,8 @@ from web.surfaces.responses.input.tools import (
 CALLS = frozenset({"function_call", "custom_tool_call"})
 """Types of items that are calls of the client's tools."""
 OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
+WITH_PARTS = OUTPUTS | {"message"}
+"""Types of items whose content or output has content parts; that of others has any form."""
 
 
 class MessageGroup(Struct, frozen=True):

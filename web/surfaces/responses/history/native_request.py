@@ -13,7 +13,7 @@ from actors.turn.model_call import JSON, NativeRequest
 from web.dialects.openai_responses.items import is_ours
 from web.surfaces.responses.history.conversation import Conversation
 from web.surfaces.responses.history.message_content import parts_in
-from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, MessageGroup
+from web.surfaces.responses.history.message_groups import CALLS, OUTPUTS, WITH_PARTS, MessageGroup
 from web.surfaces.responses.input.compaction_summary import summary_message
 from web.surfaces.responses.input.items import Item, text_part
 from web.surfaces.responses.request import ResponsesRequest
@@ -44,7 +44,7 @@ def native_request(
     removed -= {place for group in kept for place in group.places}
     removed |= conversation.orphans
     sent = [
-        (path, _sent(_without_media(item, lost) if lost else item))
+        (path, _sent(_without_media(item, lost) if lost and item["type"] in WITH_PARTS else item))
         for place, (path, item) in enumerate(
             zip(conversation.paths, conversation.items, strict=True)
         )

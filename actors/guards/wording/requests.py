@@ -1,6 +1,6 @@
 """Requests of users that excuse what a guard would object to otherwise. Pure."""
 
-from actors.guards.phrases import phrases
+from actors.guards.wording.phrases import phrases
 
 _VOICE = phrases(
     r"""

@@ -6,20 +6,22 @@ Positions count the characters of the text as the model wrote it.
 from bisect import insort
 from collections.abc import Sequence
 
-from actors.guards.scanner import ActiveCheck, Found, OnFailure, Scanner
+from actors.guards.gate.scanner import ActiveCheck, Found, OnFailure, Scanner
 from actors.guards.spec import Action, GuardSpec
 
 
 class Channel:
     """A text of which a part is held, the spans that were found in it, and what was released."""
 
-    __slots__ = ("_held", "_scanner", "_spans", "released", "removed", "withheld")
+    __slots__ = ("_held", "_scanner", "_spans", "released", "removed", "stop", "withheld")
 
     def __init__(self, checks: Sequence[ActiveCheck], on_failure: OnFailure) -> None:
         self._scanner = Scanner(checks, on_failure)
         self._held: list[str] = []
         self._spans: list[Found] = []
         """Spans that end behind what was released, in their order."""
+        self.stop: Found | None = None
+        """The first span whose guard ends the answer, or None."""
         self.released = 0
         """Position up to which the text was released or removed."""
         self.withheld = 0
@@ -39,12 +41,9 @@ class Channel:
         return settled if stop is None else min(settled, stop.begin)
 
     @property
-    def stop(self) -> Found | None:
-        """The first span whose guard ends the answer, or None."""
-        for span in self._spans:
-            if span.guard.action is not Action.REWRITE:
-                return span
-        return None
+    def stop_is_known(self) -> bool:
+        """True if no other span that may be found can be the first that ends the answer."""
+        return self.stop is not None and self._scanner.settled > self.stop.begin
 
     def feed(self, text: str) -> None:
         """Add text."""
@@ -71,6 +70,9 @@ class Channel:
         held, base = self.held(), self.released
         if as_written:
             taken, at = held[: upto - base], upto
+            self._spans = [span for span in self._spans if span.end > at]
+            self.stop = None
+            self._note_stops(self._spans)
         else:
             taken, at = self._replaced(held, base, upto)
         self._held = [held[at - base :]] if at < self.size else []
@@ -96,8 +98,16 @@ class Channel:
         return "".join(parts), max(upto, at)
 
     def _note(self, found: list[Found]) -> None:
+        if not found:
+            return
         for span in found:
             insort(self._spans, span, key=_order)
+        self._note_stops(found)
+
+    def _note_stops(self, spans: Sequence[Found]) -> None:
+        stops = [span for span in spans if span.guard.action is not Action.REWRITE]
+        if stops:
+            self.stop = min(stops if self.stop is None else [self.stop, *stops], key=_order)
 
 
 def _order(span: Found) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from actors.guards.prose import START, Place, Sentence, sentences, spans
-from actors.guards.spec import Action, GuardSpec, SpanCheck
+from actors.guards.spec import Action, GuardSpec, SpanCheck, in_order
 
 
 class Found(Struct, frozen=True):
@@ -76,7 +76,7 @@ class Scanner:
         for group in self._groups:
             group.rest += text
             try:
-                settled = group.settle(group.rest)
+                settled = _checked(group.settle(group.rest), len(group.rest))
             except Exception as error:
                 settled = len(group.rest)
                 for one in group.checks:
@@ -104,7 +104,8 @@ class Scanner:
         for one in group.checks:
             find = one.check.find
             try:
-                found_here = spans(find, prose) if one.check.prose else find(piece)
+                given = spans(find, prose) if one.check.prose else find(piece)
+                found_here = in_order(given, size)
             except Exception as error:
                 self._fail(one, begin, group.begin, error, found)
                 group.checks = [other for other in group.checks if other is not one]
@@ -119,3 +120,9 @@ class Scanner:
         self._on_failure(one.guard, error)
         if one.guard.action is Action.BLOCK:
             found.append(Found(begin, one.rank, end, "", one.guard))
+
+
+def _checked(settled: int, size: int) -> int:
+    if not 0 <= settled <= size:
+        raise ValueError("settle must return a length of the text or less")
+    return settled

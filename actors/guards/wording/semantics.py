@@ -42,7 +42,7 @@ class Exemplars(Struct, frozen=True):
 
 @cache
 def _exemplars() -> Exemplars:
-    data = resources.files("actors.guards").joinpath("exemplars.toml").read_text("utf-8")
+    data = resources.files("actors.guards.wording").joinpath("exemplars.toml").read_text("utf-8")
     return convert(tomllib.loads(data), Exemplars)
 
 

@@ -12,9 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.accumulator import Draft
-from actors.guards.chain import AnyCheck, Examination, TurnChecks, examine
-from actors.guards.channel import Channel
-from actors.guards.scanner import OnFailure
+from actors.guards.gate.chain import AnyCheck, Examination, TurnChecks, examine
+from actors.guards.gate.channel import Channel
+from actors.guards.gate.scanner import Found, OnFailure
 from actors.guards.spec import Action, GuardSpec, Scores
 from actors.guards.units import LONGEST, SENTENCE
 from actors.turn import events
@@ -27,6 +27,7 @@ FIRST_CHARS = 100
 _LEAST_CHARS = 20
 """Fewest characters of a first sentence that is checked on its own."""
 _AT_ONCE = (events.Started, events.RouteChanged, events.Warning)
+_SAYS_NOTHING = (events.ReasoningState, events.MessagePhase)
 _NO_LOGPROBS = events.Warning(
     "logprobs_left_out", "The logprobs are left out, because guards check the text."
 )
@@ -98,8 +99,14 @@ class Gate:
         """True if text may pass; until then it is buffered."""
         self._is_long = False
         """True if the beginning ends with a whole sentence, however long."""
+        self._has_reasoning = False
+        """True if reasoning or its state has passed."""
+        self._is_reasoning_changed = False
+        """True if guards removed something from the reasoning since its last state."""
         self._has_content = False
         """True if anything but reasoning has passed, so that the answer cannot begin again."""
+        self._has_text = False
+        """True if some of the text had passed before the end."""
         self._has_other = False
         """True if the answer has anything but text and reasoning."""
         self._is_replaced = False
@@ -129,7 +136,7 @@ class Gate:
             if kind is Text:
                 self._add_text(draft, passed)  # type: ignore[arg-type]  # kind is its type
             elif isinstance(draft, _AT_ONCE):
-                passed.append(draft)
+                passed.append(_without_quotation(draft))
             else:
                 self._add_other(draft, passed)
             if self.stop is not None:
@@ -157,6 +164,8 @@ class Gate:
                 self._begin()
                 passed.append(draft)
             case events.ReasoningState():
+                self._append(draft)
+            case events.MessagePhase() if not self._text.size:
                 self._append(draft)
             case Refusal(delta):
                 self._has_other = True
@@ -252,29 +261,53 @@ class Gate:
                 break
             if isinstance(head, _Run):
                 self._show(head, passed)
-                if head.channel.released < head.end:
+                if not self._is_over(head):
                     break
             else:
-                self._has_content |= not isinstance(head, events.ReasoningState)
-                passed.append(head)
+                self._pass_other(head, passed)
             queue.popleft()
         self._stop_if_due(passed)
+
+    def _pass_other(self, draft: Draft, passed: list[Draft]) -> None:
+        if isinstance(draft, events.ReasoningState):
+            # The state of reasoning that was changed does not fit it, and may have all of its text.
+            changed, self._is_reasoning_changed = self._is_reasoning_changed, False
+            if changed:
+                return
+            self._has_reasoning = True
+        self._has_content |= not isinstance(draft, _SAYS_NOTHING)
+        passed.append(draft)
 
     def _is_held(self, head: "_Run | Draft") -> bool:
         all_of_it = self._mode is GuardMode.BUFFER_ALL
         return all_of_it or (isinstance(head, _Run) and head.channel is self._text)
 
+    def _is_over(self, run: _Run) -> bool:
+        """Return True if all of the text has passed, and nothing in it ends the call."""
+        channel = run.channel
+        return channel.released >= run.end and (
+            self._is_as_written(channel) or channel.limit >= run.end
+        )
+
+    def _is_as_written(self, channel: Channel) -> bool:
+        return channel is self._text and self._mode is GuardMode.BUFFER_FIRST
+
     def _show(self, run: _Run, passed: list[Draft]) -> None:
         channel = run.channel
-        as_written = channel is self._text and self._mode is GuardMode.BUFFER_FIRST
-        upto = run.end if as_written else min(run.end, channel.limit)
+        as_written = self._is_as_written(channel)
+        if not as_written:
+            upto = min(run.end, channel.limit)
+        else:
+            upto = run.end if channel.stop is None else min(run.end, channel.stop.begin)
         piece = channel.take(upto, as_written=as_written)
         if channel.removed:
+            self._is_reasoning_changed |= run.kind is Reasoning
             self._report_removed(channel)
         if piece:
             passed.append(run.kind(piece))
             if run.kind is Text:
                 self._shown.append(piece)
+            self._has_reasoning |= run.kind is Reasoning
             self._has_content |= run.kind is not Reasoning
 
     def _report_removed(self, channel: Channel) -> None:
@@ -286,21 +319,30 @@ class Gate:
             self._report(guard, "flow", "rewrite", len(pieces), "\n".join(pieces))
 
     def _stop_if_due(self, passed: list[Draft]) -> None:
-        """End the call at the first span that demands it, unless something before it is held."""
-        for channel in self._channels:
-            span = channel.stop
-            if span is None or self.stop is not None:
+        """End the call at the first span that demands it, once all that precedes it is settled."""
+        if all(channel.stop is None for channel in self._channels):
+            return
+        first = self._mode is GuardMode.BUFFER_FIRST
+        if first and self._is_open and self._text.stop is not None:
+            self._end_by_span(self._text, self._text.stop, "end", passed)
+            return
+        for run in self._queue:
+            if not isinstance(run, _Run):
                 continue
-            late = channel is self._text and self._mode is GuardMode.BUFFER_FIRST
-            if late and not self._is_open:
-                continue  # the examination of the beginning decides
-            known = channel.limit == span.begin
-            waits = self._is_open and channel.released < span.begin
-            if late or (known and not waits):
-                retry = span.guard.action is Action.RETRY
-                directive = span.guard.directive if retry else None
-                stage: Stage = "end" if late else "flow"
-                self._end_by(span.guard, directive, stage, channel.held(), passed)
+            channel, span = run.channel, run.channel.stop
+            if first and channel is self._text:
+                return  # the examination of the beginning decides
+            if channel.limit < run.end:
+                if span is not None and channel.stop_is_known:
+                    self._end_by_span(channel, span, "flow", passed)
+                return
+
+    def _end_by_span(
+        self, channel: Channel, span: Found, stage: Stage, passed: list[Draft]
+    ) -> None:
+        retry = span.guard.action is Action.RETRY
+        directive = span.guard.directive if retry else None
+        self._end_by(span.guard, directive, stage, channel.held(), passed)
 
     def _end_by(
         self,
@@ -314,7 +356,7 @@ class Gate:
         unseen = not self._has_content
         if directive is not None and unseen and self._plan.retries:
             self._report(guard, stage, "retry", 1, text)
-            if not self._reasoning.released:
+            if not self._has_reasoning:
                 passed.append(events.Retry(guard.name))
             self.stop = Stop(guard, directive)
             return
@@ -332,8 +374,11 @@ class Gate:
     def end(self) -> list[Draft]:
         """End the drafts; return the last ones if that sets `stop`, else keep them for the end."""
         seen, tail = self._has_content, list[Draft]()
+        self._has_text = bool(self._shown)
         for channel in self._channels:
             channel.end()
+        if self._mode is GuardMode.BUFFER_FIRST:
+            self._text.stop = None  # the examination of the whole text decides
         if not self._is_open:
             self._stop_if_due(tail)
             self._is_open = True
@@ -349,11 +394,28 @@ class Gate:
         """The checks of the whole text that are left to do at the end."""
         if self._has_other and not self._text.size:
             return ()
+        return self._whole_chain if self._finish is not None else self.chain_of_a_part
+
+    @property
+    def _whole_chain(self) -> tuple[AnyCheck, ...]:
         first = self._mode is GuardMode.BUFFER_FIRST
-        chain = self._checks.all if first else self._checks.texts
-        if self._finish is None:  # a part of an answer is not worse for what it lacks
-            return tuple(one for one in chain if one.guard.action is not Action.RETRY)
-        return chain
+        return self._checks.all if first else self._checks.texts
+
+    @property
+    def chain_of_a_part(self) -> tuple[AnyCheck, ...]:
+        """The checks of the shown part of an answer: it is not worse for what it lacks."""
+        if self._is_replaced:
+            return ()
+        return tuple(one for one in self._whole_chain if one.guard.action is not Action.RETRY)
+
+    def conclude_part(self, text: str, found: Examination) -> list[Draft]:
+        """Return what replaces the shown text of an answer that was cut off, if anything does."""
+        passed: list[Draft] = []
+        self._has_content = True
+        if self._accept(found, "end", text, passed) and found.rewritten:
+            self._is_replaced = True
+            passed.append(events.Replace(found.text, found.rewritten[-1][0].name))
+        return passed
 
     @property
     def whole_text(self) -> str:
@@ -371,16 +433,24 @@ class Gate:
         finish = self._finish
         if text == "".join(self._shown):
             passed += self._tail
-        elif self._has_content:
-            # Too late for the client, which has seen the text; what is stored is still right.
+        elif self._has_text:
+            # Too late for the client, which has seen most of it; what is stored is still right.
             name = found.rewritten[-1][0].name if found and found.rewritten else "chain"
-            passed += [*self._tail, events.Replace(text, name)]
+            passed += [draft for draft in self._tail if not isinstance(draft, Text)]
+            passed.append(events.Replace(text, name))
             finish = finish and replace(finish, reason=Reason.CONTENT_FILTER)
             self._is_replaced = True
         else:
             passed += _with_text(self._tail, text)
             self._is_replaced = True
         return passed if finish is None else [*passed, finish]
+
+
+def _without_quotation(draft: Draft) -> Draft:
+    """Return the draft, but for the quotation in a warning about a malformed part of the answer."""
+    if isinstance(draft, events.Warning) and draft.code == "malformed_frame":
+        return replace(draft, message="A malformed part of the answer was skipped.")
+    return draft
 
 
 def _with_text(drafts: list[Draft], text: str) -> list[Draft]:

@@ -1,11 +1,12 @@
 """Chain: the guards of a turn in their order, applied to a whole text. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 
 from msgspec import Struct
 
-from actors.guards.prose import spans_of
-from actors.guards.scanner import ActiveCheck, OnFailure
+from actors.guards.gate.scanner import ActiveCheck, OnFailure
+from actors.guards.prose import Sentence, sentences, spans
 from actors.guards.spec import (
     Action,
     Block,
@@ -113,17 +114,17 @@ def examine(
     """
     rewritten: list[tuple[GuardSpec, int]] = []
     failures: list[tuple[GuardSpec, Exception]] = []
-    scores = scores_of(text)
+    scores, prose = scores_of(text), _Prose(text)
     stopped_by, directive = None, None
     for one in chain:
         try:
-            verdict, count = _verdict(one, text, scores)
+            verdict, count = _verdict(one, text, scores, prose)
         except Exception as error:
             failures.append((one.guard, error))
             verdict, count = (Block() if one.guard.action is Action.BLOCK else Pass()), 1
         match verdict:
             case Rewrite(new) if new != text:
-                text, scores = new, scores_of(new)
+                text, scores, prose = new, scores_of(new), _Prose(new)
                 rewritten.append((one.guard, count))
             case Retry(wanted):
                 stopped_by, directive = one.guard, wanted
@@ -134,26 +135,38 @@ def examine(
     return Examination(text, tuple(rewritten), stopped_by, directive, tuple(failures))
 
 
-def _verdict(one: AnyCheck, text: str, scores: Scores) -> tuple[Verdict, int]:
+class _Prose:
+    """The sentences of a text, which are found once for all guards."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        return sentences(self._text)[0]
+
+
+def _verdict(one: AnyCheck, text: str, scores: Scores, prose: _Prose) -> tuple[Verdict, int]:
     if isinstance(one, ActiveTextCheck):
         return one.check.check(text, scores), 1
-    spans = spans_of(one.check, text)
-    if not spans:
+    check = one.check
+    found = spans(check.find, prose.sentences) if check.prose else check.find(text)
+    if not found:
         return Pass(), 0
     match one.guard.action:
         case Action.REWRITE:
-            return Rewrite(replaced(text, spans)), len(spans)
+            return Rewrite(replaced(text, found)), len(found)
         case Action.RETRY:
-            return Retry(one.guard.directive), len(spans)
+            return Retry(one.guard.directive), len(found)
         case Action.BLOCK:
-            return Block(), len(spans)
+            return Block(), len(found)
 
 
-def replaced(text: str, spans: list[Span]) -> str:
+def replaced(text: str, found: list[Span]) -> str:
     """Return the text with its spans replaced."""
     parts: list[str] = []
     at = 0
-    for span in spans:
+    for span in found:
         parts += [text[at : span.begin], span.replacement]
         at = span.end
     return "".join(parts) + text[at:]
