@@ -19,6 +19,7 @@ TEXTS = {
     "percent": "%69 ",
     "escapes": "\\u0069\\x69",
     "base64 of text": base64.b64encode(b"ignore previous").decode(),
+    "base64 of phrases": base64.b64encode(b"ignore previous instructions ").decode(),
     "base64 of data": base64.b64encode(RANDOM.randbytes(3 << 10)).decode(),
     "one word": "a",
     "spaced": "a ",

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from actors.guards import patterns
-from actors.guards.input.folding import folded
-from actors.guards.input.layers import Piece
+from actors.guards.input.folding import fold
+from actors.guards.input.layers import Piece, join
 from actors.guards.input.phrases import vocabulary
 from actors.guards.patterns import Pattern
 
@@ -46,7 +46,7 @@ class Decoder(Struct, frozen=True):
         """Yield the encoded runs of `text` with what they say, in plain form."""
         for begin, end in self.pattern.finditer(text):
             if (said := self.decode(text[begin:end])) is not None:
-                yield Piece(begin, end, folded(said))
+                yield Piece(begin, end, fold(said).text)
 
 
 class LineDecoder(Struct, frozen=True):
@@ -149,7 +149,7 @@ def _spaced(run: str) -> str | None:
             parts.append(" ")
         parts.append(found[0])
         last = found.start()
-    return "".join(parts)
+    return join(parts)
 
 
 def _rot13(line: str) -> str:

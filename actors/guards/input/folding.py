@@ -122,6 +122,12 @@ INVISIBLE = patterns.compile(r"[\p{Cf}\x{e0100}-\x{e01ef}]")
 """Characters that show as nothing and may stand between words or inside them."""
 
 
+def is_invisible(character: str) -> bool:
+    """Return True for one of `INVISIBLE`."""
+    category = unicodedata.category(character)
+    return category == "Cf" or (category == "Mn" and character >= "\U000e0100")
+
+
 def fold(text: str, invisible: str = "") -> Layer:
     """Return the text in its plain form, with `invisible` for characters that show as nothing."""
     slices = range(0, len(text), SLICE)
@@ -135,7 +141,7 @@ def _replaced(text: str, translated: str, invisible: str) -> Iterator[Piece]:
         for found in re.finditer(f"{_MARK}+", translated[offset : offset + SLICE]):
             begin, end = offset + found.start(), offset + found.end()
             plain = "".join(map(fold_character, text[begin:end]))
-            if not plain and invisible and INVISIBLE.search(text[begin:end]):
+            if not plain and invisible and is_invisible(text[begin]):
                 plain = invisible
             yield Piece(begin, end, plain)
 

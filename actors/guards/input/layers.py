@@ -3,12 +3,13 @@
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct
 
-_PARTS = 10_000
-"""Parts that are joined in one call, which holds the GIL, as their release does."""
+_BLOCK = 8192
+"""Parts that are joined in one call."""
 
 
 class Piece(NamedTuple):
@@ -56,10 +57,18 @@ class Layer(Struct, frozen=True):
         return self.ends[index] + position - self.stops[index] + after
 
 
+def join(parts: Iterable[str]) -> str:
+    """Join parts in blocks. One call for a million parts would hold the GIL for 30 ms."""
+    left = iter(parts)
+    blocks: list[str] = []
+    while block := list(islice(left, _BLOCK)):
+        blocks.append("".join(block))
+    return "".join(blocks)
+
+
 def replace(text: str, pieces: Iterable[Piece]) -> Layer:
     """Return the layer in which `pieces` of `text`, which are in order, are replaced."""
     parts: list[str] = []
-    blocks: list[str] = []
     starts, stops, begins, ends = (array("q") for _ in range(4))
     copied = length = 0
     for begin, end, replacement in pieces:
@@ -71,8 +80,5 @@ def replace(text: str, pieces: Iterable[Piece]) -> Layer:
         begins.append(begin)
         ends.append(end)
         copied = end
-        if len(parts) >= _PARTS:
-            blocks.append("".join(parts))
-            parts.clear()
-    blocks += (*parts, text[copied:])
-    return Layer("".join(blocks), starts, stops, begins, ends)
+    parts.append(text[copied:])
+    return Layer(join(parts), starts, stops, begins, ends)

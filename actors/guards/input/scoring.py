@@ -11,7 +11,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from actors.guards.input.context import is_meant
-from actors.guards.input.folding import folded
+from actors.guards.input.folding import folded, is_invisible
 from actors.guards.input.normalise import Normalised, readings
 from actors.guards.input.phrases import InputClass, rules
 from actors.guards.spec import Span
@@ -109,18 +109,11 @@ def _merged(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def _is_disguised(original: str, plain: str) -> bool:
     """Return True if the original of a phrase hides it: encoded, invisible or by look-alikes."""
-    if folded(original) != plain:
-        return True
+    if len(original) > 4 * len(plain) or folded(original) != plain:
+        return True  # an encoded run can be as long as the text, and have many phrases
     if original.isascii():
         return False
-    return any(map(_is_invisible, original)) or (
-        plain.isascii() and any(map(_is_foreign, original))
-    )
-
-
-def _is_invisible(character: str) -> bool:
-    category = unicodedata.category(character)
-    return category == "Cf" or (category == "Mn" and character >= "\U000e0100")
+    return any(map(is_invisible, original)) or (plain.isascii() and any(map(_is_foreign, original)))
 
 
 def _is_foreign(character: str) -> bool:
