@@ -68,6 +68,12 @@ _CONDITION = re.compile(
 _CALL = re.compile(r"\w+\(")
 _OWN = re.compile(r"\b(?:my|our|his|her|their)\b|^(?:忘记了|忘記了|忘了)", re.IGNORECASE)
 """Words of those who speak of their own instructions, or have forgotten something."""
+_ADVICE = re.compile(
+    r"\b(?:never|do not|don't|not to) (?:give|share|send|tell|disclose|reveal|provide|enter)\b"
+    r"|\bhow (?:do|can|to|should|would|could|does)\b",
+    re.IGNORECASE,
+)
+"""Words of those who warn of a command, or ask how something is done."""
 _COMMANDS = {InputClass.INSTRUCTION_OVERRIDE, InputClass.FINANCIAL_DRAIN, InputClass.ENCODING_TRICK}
 
 
@@ -77,6 +83,8 @@ def is_meant(text: str, begin: int, end: int, each: InputClass) -> bool:
     if phrase.isascii() and (not re.search(r"\s", phrase) or _CALL.match(phrase)):
         return False  # an identifier, a part of a link, or print("Your prompt:")
     if each is InputClass.INSTRUCTION_OVERRIDE and _OWN.search(phrase):
+        return False
+    if each is InputClass.AUTHORITY_CLAIM and _ADVICE.search(phrase):
         return False
     before = text[max(begin - NEAR, 0) : begin]
     after = text[end : end + NEAR]

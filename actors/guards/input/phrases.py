@@ -5,6 +5,7 @@ r"""Phrases: what attacks say, in a notation for sequences of words, compiled to
 - a letter matches itself in plain form, whatever its case;
 - a space matches a gap between words: spaces, punctuation or nothing;
 - `~3` matches up to three other words, and `…` up to twelve characters without a sentence's end;
+- `»` matches anything, also ends of sentences and one of a line;
 - `*` matches the rest of a word, `#` a number, and `'` or `-` also nothing or a space;
 - `(a|b)`, `?` and `.` (any character) have the meaning of regular expressions;
 - `{name}` stands for a list of words of the same language.
@@ -42,6 +43,7 @@ _SPACE = r"[\x00-\x20\"#-\-/<=>@\[-^`{-\x7f]+"
 _WORD = r"[^\x00-\x20.!?;]+"
 _SYMBOLS = {
     " ": _GAP,
+    "»": r"\b[^\n]*?(?:\n[^\n]*?)?\b",
     "*": r"[a-z\x{80}-\x{10ffff}]*",
     "…": r"[^\n.!?]{0,12}?",
     "#": r"[0-9][0-9.,']*",
@@ -49,7 +51,12 @@ _SYMBOLS = {
     "-": r"[-\s]?",
     "(": "(?:",
 }
-_RAW = {"wallet": r"(?:0x[0-9a-f]{4,}|bc1[0-9a-z]{4,}|[0-9a-z-]{1,60}\.eth\b)"}
+_RAW = {
+    "wallet": r"(?:0x[0-9a-f]{4,}|bc1[0-9a-z]{4,}|[0-9a-z-]{1,60}\.eth\b)",
+    "iban": r"(?:[a-z]{2}[0-9]{2} ?[0-9a-z]{4} ?[0-9a-z]{4}[0-9a-z]*)",
+    "code": r"(?:[0-9a-z-]+)",
+    "mail": r"(?:[0-9a-z._-]+@)",
+}
 """Lists that are regular expressions already."""
 _NOTATION = re.compile(r"~(\d)|\{(\w+)\}|(.)")
 _BOUNDLESS = {"ar", "ja", "ko", "ru", "zh"}
@@ -86,7 +93,7 @@ def head(phrase: str) -> str:
     depth = 0
     for at, character in enumerate(phrase):
         depth += (character == "(") - (character == ")")
-        if depth == 0 and character in " ~…":
+        if depth == 0 and character in " ~…»":
             return phrase[:at]
     return phrase
 
