@@ -47,6 +47,7 @@ def confusables() -> dict[str, str]:
     return {
         letter: "I" if line[0] == "l" and letter.isupper() else line[0]
         for line in lines
+        if not line.startswith("#")
         for letter in line[2:]
     }
 
