@@ -110,8 +110,11 @@ class Config(sections.Section):
         return [*notes, *self._guard_notes()]
 
     def _guard_notes(self) -> Iterator[str]:
-        """Yield a note for each model whose text is shown before a guard that blocks sees it."""
-        known = registry.guards()
+        """Yield a note for each guard that comes too late, and for a secret without a value."""
+        secret, known = self.guards.boundary_secret, registry.guards()
+        if secret is not None and secret.problem:
+            problem = f"[guards] boundary_secret: {secret.problem}"
+            yield f"{problem}; system prompts are sent without marks"
         for name, model in self.models.items():
             plan = self.guards_of(model)
             blocking = [one for one in plan.guards if known[one].action is Action.BLOCK]

@@ -368,3 +368,12 @@ def test_every_setting_is_read() -> None:
     }
     assert unread == set()
     assert Config().store.model_dump().keys() <= set(StoreSettings.__struct_fields__)
+
+
+def test_secret_of_boundaries_without_a_value_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    guards = {"boundaries": True, "boundary_secret": "env:NO_SUCH_SECRET"}
+    monkeypatch.delenv("NO_SUCH_SECRET", raising=False)
+    (note,) = Config.model_validate({"guards": guards}).notes()
+    assert note.startswith("[guards] boundary_secret: environment variable NO_SUCH_SECRET is miss")
+    monkeypatch.setenv("NO_SUCH_SECRET", "a long and random text")
+    assert Config.model_validate({"guards": guards}).notes() == []
