@@ -74,6 +74,11 @@ _ADVICE = re.compile(
     re.IGNORECASE,
 )
 """Words of those who warn of a command, or ask how something is done."""
+_ASKS = re.compile(
+    r"'s\b|[^.!?\n]{0,40}[,;:.-]? (?:how|where|which|what) (?:do|can|could|should|would|to|is)\b",
+    re.IGNORECASE,
+)
+"""Words behind a role that is that of someone who asks how something is done."""
 _COMMANDS = {InputClass.INSTRUCTION_OVERRIDE, InputClass.FINANCIAL_DRAIN, InputClass.ENCODING_TRICK}
 
 
@@ -88,6 +93,8 @@ def is_meant(text: str, begin: int, end: int, each: InputClass) -> bool:
         return False
     before = text[max(begin - NEAR, 0) : begin]
     after = text[end : end + NEAR]
+    if each is InputClass.AUTHORITY_CLAIM and _ASKS.match(after):
+        return False
     if each in _COMMANDS and (_is_described(before, phrase) or _CONDITION.match(after)):
         return False
     return not _is_mentioned(before, after)
