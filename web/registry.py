@@ -56,6 +56,7 @@ GUARDS: Sequence[str] = (
     "actors.guards.checks.empty_answer:GUARD",
     "actors.guards.checks.user_echo:GUARD",
     "actors.guards.checks.self_repetition:GUARD",
+    "actors.guards.checks.injected_instructions:GUARD",
     "actors.guards.checks.system_prompt_leak:GUARD",
     "actors.guards.checks.secrets:GUARD",
     "actors.guards.checks.personal_data:GUARD",
