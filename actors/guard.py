@@ -36,7 +36,7 @@ LONG = 4 * 1024
 
 
 _Verdict = tuple[GuardSpec | None, Stage, Finding, int, str]
-"""Arguments of `actors.guards.gate.gate.Report`."""
+"""Arguments of `actors.guards.gate.flow.Report`."""
 
 
 def _no_scores(text: str) -> Scores:

@@ -5,7 +5,6 @@ changes of the route and warnings pass at once. What is decided depends on the t
 pieces in which it arrives, but for text that `buffer_first` shows because its time is over.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -14,20 +13,20 @@ from msgspec.structs import replace
 from actors.accumulator import Draft
 from actors.guards.gate.chain import AnyCheck, Examination, TurnChecks, examine
 from actors.guards.gate.channel import Channel
+from actors.guards.gate.flow import Flow, Report
 from actors.guards.gate.scanner import Found, OnFailure
 from actors.guards.spec import Action, GuardSpec, Scores
 from actors.guards.units import LONGEST, SENTENCE
 from actors.turn import events
 from actors.turn.chunks import FinishChunk
 from actors.turn.events import Reasoning, Refusal, Text
-from actors.turn.outcome import Finding, GuardMode, GuardPlan, Reason, Stage
+from actors.turn.outcome import GuardMode, GuardPlan, Reason, Stage
 
 FIRST_CHARS = 100
 """Characters after which the beginning of an answer is checked at the latest."""
 _LEAST_CHARS = 20
 """Fewest characters of a first sentence that is checked on its own."""
 _AT_ONCE = (events.Started, events.RouteChanged, events.Warning)
-_SAYS_NOTHING = (events.ReasoningState, events.MessagePhase)
 _NO_LOGPROBS = events.Warning(
     "logprobs_left_out", "The logprobs are left out, because guards check the text."
 )
@@ -42,18 +41,7 @@ class Stop(Struct, frozen=True):
     reason: Reason = Reason.GUARD_BLOCKED
 
 
-Report = Callable[[GuardSpec | None, Stage, Finding, int, str], None]
-"""Records the verdict of a guard (None: of the whole chain), on how many pieces of text, and the
-text that it removed."""
 ScoresOf = Callable[[str], Scores]
-
-
-class _Run(Struct):
-    """Consecutive text of one channel, up to a position of it."""
-
-    kind: type[Text] | type[Reasoning] | type[Refusal]
-    channel: Channel
-    end: int
 
 
 class Gate:
@@ -83,28 +71,11 @@ class Gate:
         self._begin()
 
     def _begin(self) -> None:
-        everywhere = self._checks.everywhere
-        first = self._mode is GuardMode.BUFFER_FIRST
-        flowing = self._checks.blocking if first else self._checks.spans
-        self._text = Channel(flowing, self._on_failure)
-        self._reasoning = Channel(everywhere, self._on_failure)
-        self._refusal = Channel(everywhere, self._on_failure)
-        self._channels = (self._text, self._reasoning, self._refusal)
-        self._queue: deque[_Run | Draft] = deque()
+        self._flow = Flow(self._mode, self._checks, self._report, self._on_failure)
         self._written: list[str] = []
         """The text as the model wrote it; only for `buffer_first`."""
-        self._shown: list[str] = []
-        """The text that has passed, or will at the end."""
-        self._is_open = self._mode is GuardMode.HOLD_BACK
-        """True if text may pass; until then it is buffered."""
         self._is_long = False
         """True if the beginning ends with a whole sentence, however long."""
-        self._has_reasoning = False
-        """True if reasoning or its state has passed."""
-        self._is_reasoning_changed = False
-        """True if guards removed something from the reasoning since its last state."""
-        self._has_content = False
-        """True if anything but reasoning has passed, so that the answer cannot begin again."""
         self._has_text = False
         """True if some of the text had passed before the end."""
         self._has_other = False
@@ -118,18 +89,18 @@ class Gate:
     def is_buffering(self) -> bool:
         """True if `buffer_first` holds text, for which it has limited time."""
         first = self._mode is GuardMode.BUFFER_FIRST
-        return first and not self._is_open and self._text.size > 0
+        return first and not self._flow.is_open and self._flow.text.size > 0
 
     @property
     def held(self) -> int:
         """Number of characters that have not passed yet."""
-        return sum(channel.size - channel.released for channel in self._channels)
+        return self._flow.held
 
     @property
     def withheld(self) -> int:
         """Number of characters of the answer that did not pass as they were written."""
-        total = self._text.released - self._text.withheld if self._is_replaced else 0
-        for channel in self._channels:
+        total = self._flow.text.released - self._flow.text.withheld if self._is_replaced else 0
+        for channel in self._flow.channels:
             total += channel.size - channel.released + channel.withheld
         return total
 
@@ -153,10 +124,10 @@ class Gate:
         if text.logprobs is not None and not self._logprobs_noted:
             self._logprobs_noted = True
             passed.append(_NO_LOGPROBS)
-        self._add_run(Text, self._text, text.delta)
+        self._flow.add_text(Text, text.delta)
         if self._mode is GuardMode.BUFFER_FIRST:
             self._written.append(text.delta)
-            if not self._is_open:
+            if not self._flow.is_open:
                 self._open_if_due(passed)
 
     def _add_other(self, draft: Draft, passed: list[Draft]) -> None:
@@ -164,57 +135,38 @@ class Gate:
             case FinishChunk():
                 self._finish = draft
             case Reasoning(delta):
-                self._add_run(Reasoning, self._reasoning, delta)
+                self._flow.add_text(Reasoning, delta)
             case events.Retry():
                 self._begin()
                 passed.append(draft)
             case events.ReasoningState():
-                self._append(draft)
-            case events.MessagePhase() if not self._text.size:
-                self._append(draft)
+                self._flow.add(draft)
+            case events.MessagePhase() if not self._flow.text.size:
+                self._flow.add(draft)
             case Refusal(delta):
                 self._has_other = True
                 self._end_first_part(passed)
-                self._add_run(Refusal, self._refusal, delta)
+                self._flow.add_text(Refusal, delta)
             case _:
                 self._has_other = True
                 self._end_first_part(passed)
-                self._append(draft)
-
-    def _add_run(
-        self, kind: type[Text] | type[Reasoning] | type[Refusal], channel: Channel, delta: str
-    ) -> None:
-        last = self._queue[-1] if self._queue else None
-        if isinstance(last, _Run) and last.channel is channel:
-            channel.feed(delta)
-            last.end = channel.size
-        else:
-            run = _Run(kind, channel, 0)
-            self._append(run)
-            channel.feed(delta)
-            run.end = channel.size
-
-    def _append(self, entry: "_Run | Draft") -> None:
-        last = self._queue[-1] if self._queue else None
-        if isinstance(last, _Run) and last.channel is not self._text:
-            last.channel.end()  # later reasoning is another text
-        self._queue.append(entry)
+                self._flow.add(draft)
 
     def _end_first_part(self, passed: list[Draft]) -> None:
         """Open the gate of `buffer_first` before an event that is not text."""
-        if self._mode is GuardMode.BUFFER_FIRST and not self._is_open and self.stop is None:
-            self._open(self._text.size, passed)
+        if self._mode is GuardMode.BUFFER_FIRST and not self._flow.is_open and self.stop is None:
+            self._open(self._flow.text.size, passed)
 
     def open_now(self) -> list[Draft]:
         """Check what `buffer_first` holds because its time is over, and return what passes."""
         passed: list[Draft] = []
-        self._open(self._text.size, passed)
+        self._open(self._flow.text.size, passed)
         if self.stop is None:
             self._release(passed)
         return passed
 
     def _open_if_due(self, passed: list[Draft]) -> None:
-        text, most = self._text.held(), LONGEST if self._is_long else FIRST_CHARS
+        text, most = self._flow.text.held(), LONGEST if self._is_long else FIRST_CHARS
         end = SENTENCE.first_end(text, _LEAST_CHARS, most)
         if end == FIRST_CHARS and not self._is_long:
             # If the beginning of a sentence is wrong, all of it may be.
@@ -229,20 +181,20 @@ class Gate:
         self._release(passed)  # drafts before the text
         if self.stop is not None:
             return
-        self._is_open = True
+        self._flow.is_open = True
         if not end:
             return
-        text = self._text.held()[:end]
+        text = self._flow.text.held()[:end]
         found = examine(self._checks.streaming, text, self._scores_of)
         if not self._accept(found, "start", text, passed):
             return
-        self._text.take(end, as_written=True)
+        self._flow.text.take(end, as_written=True)
         if found.text:
-            self._shown.append(found.text)
-            self._has_content = True
+            self._flow.shown.append(found.text)
+            self._flow.has_content = True
             passed.append(Text(found.text))
         if found.rewritten:
-            self._text.withheld += end
+            self._flow.text.withheld += end
 
     def _accept(self, found: Examination, stage: Stage, text: str, passed: list[Draft]) -> bool:
         """Report the verdicts on a text; return False if the call is over."""
@@ -258,89 +210,16 @@ class Gate:
         return True
 
     def _release(self, passed: list[Draft]) -> None:
-        """Append what may pass now, in order."""
-        queue = self._queue
-        while queue:
-            head = queue[0]
-            if not self._is_open and self._is_held(head):
-                break
-            if isinstance(head, _Run):
-                self._show(head, passed)
-                if not self._is_over(head):
-                    break
-            else:
-                self._pass_other(head, passed)
-            queue.popleft()
+        """Append what may pass now, and end the call at the first span that demands it."""
+        self._flow.release(passed)
         self._stop_if_due(passed)
 
-    def _pass_other(self, draft: Draft, passed: list[Draft]) -> None:
-        if isinstance(draft, events.ReasoningState):
-            # The state of reasoning that was changed does not fit it, and may have all of its text.
-            changed, self._is_reasoning_changed = self._is_reasoning_changed, False
-            if changed:
-                return
-            self._has_reasoning = True
-        self._has_content |= not isinstance(draft, _SAYS_NOTHING)
-        passed.append(draft)
-
-    def _is_held(self, head: "_Run | Draft") -> bool:
-        all_of_it = self._mode is GuardMode.BUFFER_ALL
-        return all_of_it or (isinstance(head, _Run) and head.channel is self._text)
-
-    def _is_over(self, run: _Run) -> bool:
-        """Return True if all of the text has passed, and nothing in it ends the call."""
-        channel = run.channel
-        return channel.released >= run.end and (
-            self._is_as_written(channel) or channel.limit >= run.end
-        )
-
-    def _is_as_written(self, channel: Channel) -> bool:
-        return channel is self._text and self._mode is GuardMode.BUFFER_FIRST
-
-    def _show(self, run: _Run, passed: list[Draft]) -> None:
-        channel = run.channel
-        as_written = self._is_as_written(channel)
-        if not as_written:
-            upto = min(run.end, channel.limit)
-        else:
-            upto = run.end if channel.stop is None else min(run.end, channel.stop.begin)
-        piece = channel.take(upto, as_written=as_written)
-        if channel.removed:
-            self._is_reasoning_changed |= run.kind is Reasoning
-            self._report_removed(channel)
-        if piece:
-            passed.append(run.kind(piece))
-            if run.kind is Text:
-                self._shown.append(piece)
-            self._has_reasoning |= run.kind is Reasoning
-            self._has_content |= run.kind is not Reasoning
-
-    def _report_removed(self, channel: Channel) -> None:
-        removed: dict[str, tuple[GuardSpec, list[str]]] = {}
-        for guard, piece in channel.removed:
-            removed.setdefault(guard.name, (guard, []))[1].append(piece)
-        channel.removed.clear()
-        for guard, pieces in removed.values():
-            self._report(guard, "flow", "rewrite", len(pieces), "\n".join(pieces))
-
     def _stop_if_due(self, passed: list[Draft]) -> None:
-        """End the call at the first span that demands it, once all that precedes it is settled."""
-        if all(channel.stop is None for channel in self._channels):
-            return
-        first = self._mode is GuardMode.BUFFER_FIRST
-        if first and self._is_open and self._text.stop is not None:
-            self._end_by_span(self._text, self._text.stop, "end", passed)
-            return
-        for run in self._queue:
-            if not isinstance(run, _Run):
-                continue
-            channel, span = run.channel, run.channel.stop
-            if first and channel is self._text:
-                return  # the examination of the beginning decides
-            if channel.limit < run.end:
-                if span is not None and channel.stop_is_known:
-                    self._end_by_span(channel, span, "flow", passed)
-                return
+        flow = self._flow
+        if self._mode is GuardMode.BUFFER_FIRST and flow.is_open and flow.text.stop is not None:
+            self._end_by_span(flow.text, flow.text.stop, "end", passed)
+        elif (found := flow.first_stop()) is not None:
+            self._end_by_span(*found, "flow", passed)
 
     def _end_by_span(
         self, channel: Channel, span: Found, stage: Stage, passed: list[Draft]
@@ -358,10 +237,10 @@ class Gate:
         passed: list[Draft],
     ) -> None:
         """End the call: the model answers again if it can, or else the turn ends."""
-        unseen = not self._has_content
+        unseen = not self._flow.has_content
         if directive is not None and unseen and self._plan.retries:
             self._report(guard, stage, "retry", 1, text)
-            if not self._has_reasoning:
+            if not self._flow.has_reasoning:
                 passed.append(events.Retry(guard.name))
             self.stop = Stop(guard, directive)
             return
@@ -378,26 +257,26 @@ class Gate:
 
     def end(self) -> list[Draft]:
         """End the drafts; return the last ones if that sets `stop`, else keep them for the end."""
-        seen, tail = self._has_content, list[Draft]()
-        self._has_text = bool(self._shown)
-        for channel in self._channels:
+        seen, tail = self._flow.has_content, list[Draft]()
+        self._has_text = bool(self._flow.shown)
+        for channel in self._flow.channels:
             channel.end()
         if self._mode is GuardMode.BUFFER_FIRST:
-            self._text.stop = None  # the examination of the whole text decides
-        if not self._is_open:
+            self._flow.text.stop = None  # the examination of the whole text decides
+        if not self._flow.is_open:
             self._stop_if_due(tail)
-            self._is_open = True
+            self._flow.is_open = True
         if self.stop is None:
             self._release(tail)
         if self.stop is not None:
             return tail
-        self._tail, self._has_content = tail, seen
+        self._tail, self._flow.has_content = tail, seen
         return []
 
     @property
     def last_chain(self) -> tuple[AnyCheck, ...]:
         """The checks of the whole text that are left to do at the end."""
-        if self._has_other and not self._text.size:
+        if self._has_other and not self._flow.text.size:
             return ()
         return self._whole_chain if self._finish is not None else self.chain_of_a_part
 
@@ -416,7 +295,7 @@ class Gate:
     def conclude_part(self, text: str, found: Examination) -> list[Draft]:
         """Return what replaces the shown text of an answer that was cut off, if anything does."""
         passed: list[Draft] = []
-        self._has_content = True
+        self._flow.has_content = True
         if self._accept(found, "end", text, passed) and found.rewritten:
             self._is_replaced = True
             passed.append(events.Replace(found.text, found.rewritten[-1][0].name))
@@ -425,7 +304,7 @@ class Gate:
     @property
     def whole_text(self) -> str:
         """The text of the answer for `last_chain`, after `end`."""
-        return "".join(self._written if self._mode is GuardMode.BUFFER_FIRST else self._shown)
+        return "".join(self._written if self._mode is GuardMode.BUFFER_FIRST else self._flow.shown)
 
     def conclude(self, found: Examination | None) -> list[Draft]:
         """Return the last drafts, given what was found in the whole text; `stop` may be set."""
@@ -436,7 +315,7 @@ class Gate:
                 return passed
             text = found.text
         finish = self._finish
-        if text == "".join(self._shown):
+        if text == "".join(self._flow.shown):
             passed += self._tail
         elif self._has_text:
             # Too late for the client, which has seen most of it; what is stored is still right.
