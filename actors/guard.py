@@ -204,6 +204,10 @@ class Guard:
         found = await self._examine(chain, text, self._guards.scores_of)
         return gate.conclude_part(text, found)
 
+    def unchecked_part(self) -> list[Draft]:
+        """Return what replaces the shown text if there was no time to check it."""
+        return self.gate.unchecked_part()
+
     async def _examine(
         self, chain: tuple[AnyCheck, ...], text: str, scores_of: Callable[[str], Scores]
     ) -> Examination:

@@ -55,7 +55,7 @@ class Persister:
         self.misplaced: tuple[OutOfOrder, ...] = ()
         """Errors for events that were dropped."""
         self.withdrawn = False
-        """True once the text that the journal has was replaced."""
+        """True if a draft of the last steps replaces the text that the journal has."""
 
     @property
     def started(self) -> bool:
@@ -134,9 +134,10 @@ def record(
         if persister.withdrawn:
             # Later readers, and the store, get the replacement and not the text.
             turn.journal.withdraw_text()
+            persister.withdrawn = False
             persister.tail.rewritten = True
             checkpointer.forget(persister.tail)
-        elif turn.request.keep_text:
+        elif turn.request.keep_text and not persister.tail.rewritten:
             checkpointer.mark(persister.tail, persister.added_bytes)
     if persister.finish is not None:
         turn.steps[-1].finish = persister.finish.reason

@@ -64,7 +64,7 @@ async def run_turn(turn: Turn, dependencies: TurnDependencies) -> None:
     finally:
         turn.produced_at = trio.current_time()
         production.consume_leftovers()
-        await production.check_shown()  # noqa: ASYNC102 (shielded inside; bounded by the text)
+        await production.check_shown()  # noqa: ASYNC102 (shielded inside, with a deadline)
         await production.finalise()  # noqa: ASYNC102 (shielded inside, with deadlines)
 
 
@@ -86,6 +86,10 @@ def split_cancelled(error: BaseException) -> tuple[BaseException, BaseException 
         return error, None
     bug, rest = error.split(Exception)
     return rest or error, bug
+
+
+CHECK_TIMEOUT_S = 5.0
+"""Longest time to check the shown text of an answer that was cut off."""
 
 
 class Pipeline:
@@ -208,10 +212,10 @@ class Production:
         if guard is None:
             return
         try:
-            with trio.CancelScope(shield=True):
-                replacement = await guard.conclude_part()
-            if replacement:
-                self._record(replacement)
+            with trio.move_on_after(CHECK_TIMEOUT_S, shield=True) as scope:
+                self._record(await guard.conclude_part())
+            if scope.cancelled_caught:
+                self._record(guard.unchecked_part())
             guard.end_call()
         except Exception as error:
             self._dependencies.bus.publish(ActorCrashed(self._turn.id, error))

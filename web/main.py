@@ -14,6 +14,9 @@ import trio
 from actors.finalisation.finaliser import Finaliser
 from actors.finalisation.recovery import recover
 from actors.guard import Guards
+from actors.guards.gate.chain import examine, make_checks
+from actors.guards.input.scoring import score
+from actors.guards.spec import GuardContext, GuardSpec
 from actors.guards.wording.semantics import scores
 from actors.journal.checkpointer import Checkpointer
 from actors.journal.heartbeat import HeartbeatTimer
@@ -201,12 +204,28 @@ def make_guards(config: Config, embedders: Mapping[str, Embedder]) -> Guards:
         if route.provider not in embedders:
             raise StartupRefused(f"guards.semantics: {route.provider!r} provides no embeddings")
         embedded = EmbeddedScores(embedders[route.provider], route).scores
+    guards = registry.guards()
+    warm_up(config, guards)
     return Guards(
-        registry.guards(),
+        guards,
         scores,
         embedded,
         secret.value.get_secret_value().encode() if secret and secret.value else b"",
     )
+
+
+def warm_up(config: Config, guards: Mapping[str, GuardSpec]) -> None:
+    """Compile the patterns of the guards in use, which would delay the first turn."""
+    plans = [config.guards_of(model) for model in (None, *config.models.values())]
+    if any(plan.check_input for plan in plans):
+        score("A text.")
+    names = {name for plan in plans for name in plan.guards}
+    checks = make_checks(sorted(names), guards, GuardContext(system="A prompt."), ignore_failure)
+    examine(checks.all, "A text.", scores)
+
+
+def ignore_failure(guard: GuardSpec, error: Exception) -> None:
+    """Ignore the failure of a guard: it will be reported for the turns that have the guard."""
 
 
 def service_tasks(

@@ -301,6 +301,13 @@ class Gate:
             passed.append(events.Replace(found.text, found.rewritten[-1][0].name))
         return passed
 
+    def unchecked_part(self) -> list[Draft]:
+        """Return what replaces a shown text that could not be checked: guards that block may."""
+        if all(one.guard.action is not Action.BLOCK for one in self.chain_of_a_part):
+            return []
+        self._is_replaced = True
+        return [events.Replace(self._plan.neutral_text, "chain")]
+
     @property
     def whole_text(self) -> str:
         """The text of the answer for `last_chain`, after `end`."""

@@ -514,3 +514,12 @@ def test_drafts_of_all_kinds_do_not_depend_on_cuts_and_batches(
     assert joined(pieces.passed) == joined(whole.passed)
     assert pieces.verdicts == whole.verdicts
     assert pieces.gate.stop == whole.gate.stop
+
+
+@pytest.mark.parametrize(("guard", "replaced"), [(NOTHING, True), (POLITE, False)])
+def test_shown_part_that_was_not_checked_is_withdrawn_if_a_guard_can_block(
+    guard: GuardSpec, replaced: bool
+) -> None:
+    call = Call(GuardMode.BUFFER_FIRST, [guard]).feed(Text("A whole sentence, shown. And more"))
+    expected = [Replace(NEUTRAL, "chain")] if replaced else []
+    assert call.gate.unchecked_part() == expected
