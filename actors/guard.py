@@ -8,7 +8,7 @@ because a channel more is a tenth of the cost of a token.
 import math
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -34,6 +34,12 @@ from actors.turn.state import Clock, Turn
 LONG = 4 * 1024
 """Characters of text from which on it is checked in a thread: hostile ones take 10 µs each."""
 
+PART = 16 * 1024
+"""Characters that are checked in one call of a thread.
+
+Searches release the GIL and take it back at once, so often that the event loop hardly gets it
+before the call ends.
+"""
 
 _Verdict = tuple[GuardSpec | None, Stage, Finding, int, str]
 """Arguments of `actors.guards.gate.flow.Report`."""
@@ -150,7 +156,10 @@ class Guard:
         if not _is_long(drafts):
             passed = self.gate.feed(drafts)
         else:
-            passed = await self._in_thread(partial(self.gate.feed, drafts))
+            passed = []
+            for part in _in_parts(drafts):
+                if self.gate.stop is None:
+                    passed += await self._in_thread(partial(self.gate.feed, part))
         self.publish_verdicts()
         return passed
 
@@ -277,6 +286,29 @@ def _given(scores: Scores, text: str) -> Scores:
 def _is_long(drafts: list[Draft]) -> bool:
     texts = (d.delta for d in drafts if isinstance(d, Text | Reasoning | Refusal))
     return sum(map(len, texts)) > LONG
+
+
+def _in_parts(drafts: list[Draft]) -> Iterator[list[Draft]]:
+    """Yield the drafts in lists of at most about `PART` characters of text."""
+    part: list[Draft] = []
+    size = 0
+    for draft in drafts:
+        for piece in _pieces(draft):
+            part.append(piece)
+            size += len(piece.delta) if isinstance(piece, Text | Reasoning | Refusal) else 0
+            if size >= PART:
+                yield part
+                part, size = [], 0
+    if part:
+        yield part
+
+
+def _pieces(draft: Draft) -> Iterator[Draft]:
+    if not isinstance(draft, Text | Reasoning | Refusal) or len(draft.delta) <= PART:
+        yield draft
+        return
+    for begin in range(0, len(draft.delta), PART):
+        yield replace(draft, delta=draft.delta[begin : begin + PART])
 
 
 async def watch(guard: Guard, inbox: Receiver[Draft], outbox: Sender[Draft]) -> None:

@@ -1,9 +1,9 @@
 """Removes what an answer says again right behind the first time, such as the loops of a model."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from actors.guards.prose import MASKED, sentences
+from actors.guards.prose import MASKED, START, Sentence, sentences
 from actors.guards.spec import (
     PASS,
     Action,
@@ -27,6 +27,8 @@ _GRAM = 4
 """Words that are compared at once: single words come back too often to find periods by them."""
 _CANDIDATES = 4
 """Earlier places of the same words that are tried, so that the time stays linear."""
+_STRETCH = 64 * 1024
+"""Characters that are looked at together."""
 _BEGINNING = 4096
 """Characters of a passage that are looked at for letters."""
 _WORD = re.compile(rf"[{CJK}]|[^\s{CJK}]+")
@@ -53,8 +55,23 @@ def _check(text: str, scores: Scores) -> Verdict:
 
 
 def repetitions(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the parts of a text that repeat what is right before them, in linear time."""
-    words, places = _words(text)
+    """Yield the parts of a text that repeat what is right before them, in linear time.
+
+    A long text is looked at in stretches: lists of a million words would keep the GIL when they
+    are freed.
+    """
+    at, place = 0, START
+    while at < len(text):
+        end = at + _STRETCH
+        if end < len(text):
+            end = max(text.rfind("\n", at, end), text.rfind(" ", at, end), at + _STRETCH // 2) + 1
+        prose, place = sentences(text[at:end], place)
+        yield from ((at + begin, at + last) for begin, last in _repetitions(text[at:end], prose))
+        at = end
+
+
+def _repetitions(text: str, prose: Iterable[Sentence]) -> Iterator[tuple[int, int]]:
+    words, places = _words(prose)
     done = 0
     for first, period, end in _periodic(words):
         # A stretch within one that was found is that of a part of it, or of several copies.
@@ -70,7 +87,7 @@ def repetitions(text: str) -> Iterator[tuple[int, int]]:
             yield places[first + period - 1][1], last
 
 
-def _words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
+def _words(prose: Iterable[Sentence]) -> tuple[list[str], list[tuple[int, int]]]:
     """Return the words of the prose and their positions.
 
     Characters of scripts without spaces are words. Code blocks and quotations are words that no
@@ -79,7 +96,7 @@ def _words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     words: list[str] = []
     places: list[tuple[int, int]] = []
     at = 0
-    for sentence in sentences(text)[0]:
+    for sentence in prose:
         base = sentence.begin
         if base > at:
             words.append(f"{MASKED}{at}")

@@ -80,17 +80,20 @@ class Flow(Struct, frozen=True):
         return next((cut for cut in cuts if cut > half), len(text))
 
     def _last_gap(self, text: str) -> int:
-        """Return the end of the last gap that joins nothing, or 0."""
-        block = self.last_block(text)
-        gap = self._last_gap_of_words(text)
-        if block is not None and gap < block[1]:
-            return self._last_gap(text[: block[0]])
-        return gap
+        """Return the end of the last gap that joins nothing and is in no block, or 0."""
+        limit = len(text)
+        while True:
+            gap = self._last_gap_of_words(text, limit)
+            block = self.last_block(text[:limit])
+            if block is None or gap >= (block[1] if limit == len(text) else min(block[1], limit)):
+                return gap
+            limit = block[0]
 
-    def _last_gap_of_words(self, text: str) -> int:
-        if text.isascii() and text.isprintable() and " " not in text:
+    def _last_gap_of_words(self, text: str, limit: int) -> int:
+        head = text[:limit]
+        if head.isascii() and head.isprintable() and " " not in head:
             return 0  # the search below would take ten times longer in a long word
-        end = len(text.rstrip(_VISIBLE))
+        end = len(head.rstrip(_VISIBLE))
         if end == len(text):  # the character behind a gap says whether it joins
             end = word_begin(text, end)
         while end and (begin := self.joined(text, end)) < end:
