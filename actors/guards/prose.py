@@ -11,11 +11,14 @@ from msgspec import Struct
 
 from actors.guards.spec import Span, SpanCheck, in_order
 from actors.guards.units import SENTENCE
+from actors.runtime.offload import give_way
 
 MASKED = "\x1a"
 """Character in place of each one of inline code and quotations; it matches no word."""
 
 _FENCE = re.compile(r"\s*(?:[-*+>]\s+)?(`{3,}|~{3,})(.*)", re.DOTALL)
+_AT_ONCE = 32
+"""Sentences that are searched before other threads may run."""
 _SPECIAL = re.compile(r"\s*(?:[-*+>]\s+)?(?:```|~~~)|\s*[>|]")
 """Beginning of a line that can be something else than prose."""
 _ASIDE = re.compile(r"\s*[>|]")
@@ -82,11 +85,13 @@ def spans(find: Callable[[str], list[Span]], prose: Iterable[Sentence]) -> list[
     One that removes all of a sentence also removes the white space behind it, but not the end of
     a line that has other text.
     """
-    return [
-        Span(sentence.begin + begin, sentence.begin + end, replacement)
-        for sentence in prose
-        for begin, end, replacement in _widened(sentence, find(sentence.text))
-    ]
+    found: list[Span] = []
+    for number, sentence in enumerate(prose, 1):
+        for begin, end, replacement in _widened(sentence, find(sentence.text)):
+            found.append(Span(sentence.begin + begin, sentence.begin + end, replacement))
+        if number % _AT_ONCE == 0:
+            give_way()
+    return found
 
 
 def spans_of(check: SpanCheck, text: str) -> list[Span]:

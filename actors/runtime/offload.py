@@ -4,6 +4,8 @@
 (`actors.runtime.json_pieces`), because a single call into a C library keeps the GIL.
 """
 
+import threading
+import time
 from collections.abc import Callable, Collection
 from enum import IntEnum
 from typing import TypeVar
@@ -11,6 +13,7 @@ from typing import TypeVar
 import msgspec
 import trio
 
+_PAUSE_S = 0.00005
 THREADS = 2
 """Number of threads; they share the GIL with the event loop, so more would not help."""
 BUDGET = 1_048_576
@@ -80,6 +83,16 @@ def is_large(*values: object) -> bool:
             elif isinstance(value, msgspec.Struct):
                 pending.append(msgspec.structs.astuple(value))
     return text_left < 0
+
+
+def give_way() -> None:
+    """Let the event loop have the GIL, if called in another thread.
+
+    For loops of short searches: each releases the GIL and takes it back at once, before the event
+    loop has woken up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        time.sleep(_PAUSE_S)
 
 
 async def off_loop(large: bool, threads: trio.CapacityLimiter | None, work: Callable[[], T]) -> T:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from msgspec import Struct
 
 from actors.guards.spec import Span, SpanCheck
+from actors.runtime.offload import give_way
 
 _VISIBLE = "".join(map(chr, (*range(33, 127), 0x17F, 0x212A)))
 """Characters of words. The last two are an s and a k for patterns that ignore case."""
@@ -63,11 +64,13 @@ class Flow(Struct, frozen=True):
         def find(text: str) -> list[Span]:
             if len(text) <= self.longest:
                 return list(spans(text))
-            return [
-                Span(begin + span.begin, begin + span.end, span.replacement)
-                for begin, piece in self.pieces(text)
-                for span in spans(piece)
-            ]
+            found: list[Span] = []
+            for begin, piece in self.pieces(text):
+                for span in spans(piece):
+                    at, end = begin + span.begin, begin + span.end
+                    found.append(Span(at, end, span.replacement))
+                give_way()
+            return found
 
         return SpanCheck(settle=self.settle, find=find, everywhere=everywhere)
 
