@@ -191,7 +191,8 @@ def joins_number(text: str, gap_end: int) -> int:
         rest = len(text[:gap_end].rstrip(_OF_NUMBERS))
         if text[rest] == " ":
             return gap_end - len(text[rest:gap_end].lstrip(" "))
-        return word_begin(text, rest)
+        # A number at the beginning of a line does not join the line before it.
+        return rest if text[:rest][-1:].isspace() else word_begin(text, rest)
     if (
         before in _IBAN_CHARACTERS
         and behind in _IBAN_CHARACTERS
