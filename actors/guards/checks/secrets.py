@@ -27,8 +27,10 @@ _SHORT = 200
 _RUN = re.compile(r"[!-~]{12}")
 """Credentials without a name are no shorter."""
 _NAME = re.compile(r"pass|pwd|wort|secret|token|key|credential|bearer|basic", re.IGNORECASE)
-_OF_LISTS = ("page", "next", "csrf", "xsrf", "cursor", "sync", "continuation")
-"""Kinds of tokens that open nothing."""
+_OF_A_LIST = re.compile(
+    r"(?:page|next|csrf|xsrf|cursor|sync|continuation)[_-]?token\W*\Z", re.IGNORECASE | re.ASCII
+)
+"""Name of a token that opens nothing."""
 _ASKED = phrases(
     r"""
     (?:generat|creat|suggest|mak|giv|invent|propos|need)\w*\b.{0,60}\b(?:password|passphrase)
@@ -64,12 +66,9 @@ def _assigned(text: str) -> Iterator[tuple[int, int]]:
             value = text[begin:end]
             if text[end : end + 1] not in {'"', "'", "`"}:
                 value = value.rstrip(".:!?*")
-            name = text[max(0, begin - 40) : begin].lower()
             if (
                 text[end : end + 1] not in {"(", "[", "{"}
-                and not any(
-                    f"{kind}{mark}token" in name for kind in _OF_LISTS for mark in ("", "_", "-")
-                )
+                and _OF_A_LIST.search(text, max(0, begin - 60), begin) is None
                 and credentials.is_password(value)
                 and credentials.is_literal(value)
             ):
