@@ -7,7 +7,7 @@ from actors.guards.leaks.flow import Flow
 from actors.guards.leaks.identifiers import FINDERS, Kind, joins_number
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
 
-_FLOW = Flow(longest=512, joined=joins_number)
+_FLOW = Flow(longest=256, joined=joins_number)
 _MAYBE = re.compile(r"@|[0-9](?:\S{5}|[0-9 ()./-]{5})")
 """Something that all personal data has."""
 

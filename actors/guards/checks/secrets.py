@@ -5,12 +5,16 @@ assigned to; then it also has to look random. Private keys and passwords in URLs
 """
 
 import base64
+import binascii
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from actors.guards.leaks import credentials, private_keys
 from actors.guards.leaks.flow import Flow
+from actors.guards.patterns import Pattern
 from actors.guards.spec import Action, Check, GuardContext, GuardSpec, Span
+from actors.guards.wording.phrases import phrases
 
 REMOVED = "[secret removed]"
 _FLOW = Flow(
@@ -23,12 +27,17 @@ _SHORT = 200
 _RUN = re.compile(r"[!-~]{12}")
 """Credentials without a name are no shorter."""
 _NAME = re.compile(r"pass|pwd|wort|secret|token|key|credential|bearer|basic", re.IGNORECASE)
-_OF_LISTS = ("page", "next", "csrf", "xsrf", "cursor", "sync", "continuation")
-"""Kinds of tokens that open nothing."""
-_ASKED = re.compile(
-    r"\b(?:generat|creat|suggest|mak|giv|invent|propos|need|erstell|erzeug|vorschlag|génér|gener|crea)"
-    r"\w*\W.{0,60}(?:password|passphrase|passwort|kennwort|mot de passe|contraseña|secret|token|key)",
-    re.IGNORECASE | re.DOTALL,
+_OF_A_LIST = re.compile(
+    r"(?:page|next|csrf|xsrf|cursor|sync|continuation)[_-]?token\W*\Z", re.IGNORECASE | re.ASCII
+)
+"""Name of a token that opens nothing."""
+_ASKED = phrases(
+    r"""
+    (?:generat|creat|suggest|mak|giv|invent|propos|need)\w*\b.{0,60}\b(?:password|passphrase)
+    (?:generat|creat|suggest|mak|giv|invent|propos|need)\w*\b.{0,60}\b(?:secret|token|key)\b
+    (?:erstell|erzeug|generier|brauch|nenn|gib)\w*\b.{0,60}(?:passw[oö]rt|kennwort|schlüssel)
+    (?:génère|crée|donne|propose|genera|crea|dame)\w*\b.{0,60}\b(?:mot de passe|contraseña|clave)
+    """
 )
 """A wish for a new password, which the answer has to show."""
 
@@ -36,11 +45,11 @@ _ASKED = re.compile(
 def _known(text: str) -> Iterator[tuple[int, int]]:
     """Yield credentials that are known by their form."""
     yield from private_keys.BLOCK.finditer(text)
-    for pattern in (credentials.TOKEN, credentials.BEARER):
-        for begin, end in pattern.finditer(text, group=1):
-            if credentials.is_token(text[begin:end]):
-                yield begin, end
-    for begin, end in credentials.BASIC.finditer(text, group=1):
+    tokens = credentials.TOKEN.finditer(text, group=1)
+    for begin, end in chain(tokens, _values(credentials.BEARER, text)):
+        if credentials.is_token(text[begin:end]):
+            yield begin, end
+    for begin, end in _values(credentials.BASIC, text):
         if credentials.is_password(_password_of(text[begin:end])):
             yield begin, end
     for begin, end in credentials.URL.finditer(text, group=1):
@@ -53,26 +62,39 @@ def _known(text: str) -> Iterator[tuple[int, int]]:
 def _assigned(text: str) -> Iterator[tuple[int, int]]:
     """Yield credentials that are known by their name."""
     for pattern in (credentials.PASSWORD_SET, credentials.TOKEN_SET, credentials.OPTION_SET):
-        for begin, end in pattern.finditer(text, group=1):
+        for begin, end in _values(pattern, text):
             value = text[begin:end]
             if text[end : end + 1] not in {'"', "'", "`"}:
                 value = value.rstrip(".:!?*")
-            name = text[max(0, begin - 40) : begin].lower()
             if (
                 text[end : end + 1] not in {"(", "[", "{"}
-                and not any(
-                    f"{kind}{mark}token" in name for kind in _OF_LISTS for mark in ("", "_", "-")
-                )
+                and _OF_A_LIST.search(text, max(0, begin - 60), begin) is None
                 and credentials.is_password(value)
                 and credentials.is_literal(value)
             ):
                 yield begin, begin + len(value)
 
 
+def _values(pattern: Pattern, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the values that a pattern finds behind names. A value can be the next name."""
+    at = 0
+    while True:
+        for begin, end in pattern.finditer(text[at:], group=1):
+            if credentials.is_name(text[at + begin : at + end]):
+                at += begin
+                break
+            yield at + begin, at + end
+        else:
+            return
+
+
 def _password_of(encoded: str) -> str:
     """Return the password in the credentials of an `Authorization: Basic` header, or a weak one."""
     padded = encoded + "=" * (-len(encoded) % 4)
-    plain = base64.b64decode(padded, altchars=b"-_").decode("latin-1")
+    try:
+        plain = base64.b64decode(padded).decode("latin-1")
+    except binascii.Error:
+        return encoded  # it breaks off
     return plain.partition(":")[2] or "password"
 
 

@@ -119,16 +119,27 @@ TOKEN_SET = patterns.compile(rf"{_TOKEN}{_ASSIGNS}({_VALUE}{{16,}})", ignore_cas
 OPTION_SET = patterns.compile(
     rf"{_OPTION}(?:{_PASSWORD}|{_TOKEN})[ \t=]{{1,4}}[\"'`]?({_VALUE}{{8,}})", ignore_case=True
 )
-BEARER = patterns.compile(r"\bbearer[ \t]{1,4}([\w.~+/-]{20,}={0,2})", ignore_case=True)
-BASIC = patterns.compile(rf"{_HEADER}basic[ \t]{{1,4}}([\w+/]{{12,}}={{0,2}})", ignore_case=True)
+BEARER = patterns.compile(rf"\bbearer[ \t]{{1,4}}({_VALUE}{{20,}})", ignore_case=True)
+BASIC = patterns.compile(rf"{_HEADER}basic[ \t]{{1,4}}({_VALUE}{{12,}})", ignore_case=True)
 _OF_URL = "[!$%&*+.0-9=A-Z^_a-z~-]"
 URL = patterns.compile(
     rf"\b[A-Za-z][\w+.-]{{1,20}}://{_OF_URL}{{0,64}}:({_OF_URL}{{4,128}})@[\w\[]"
 )
+_NAME = rf"(?:{_PASSWORD}|{_TOKEN})"
+_ENDS_WITH_NAME = re.compile(
+    rf"(?:{_NAME}{_QUOTES}{_SPACE}(?:{_TYPE})?|authorization[\"'\\]{{0,4}}[ \t]{{0,4}})\Z",
+    re.IGNORECASE | re.ASCII,
+)
 _BEGINS_VALUE = re.compile(
-    rf"(?:(?:{_PASSWORD}|{_TOKEN})(?:{_QUOTES}{_SPACE}|{_ASSIGNS}|{_QUOTES}{_SPACE}{_TYPE})"
-    rf"|{_OPTION}(?:{_PASSWORD}|{_TOKEN})[ \t]{{1,4}}|authorization[\"'\\]{{0,4}}[ \t]{{0,4}}"
-    rf"|{_HEADER}(?:basic[ \t]{{1,4}})?|\bbearer[ \t]{{1,4}})\Z",
+    rf"(?:{_NAME}{_ASSIGNS}|{_OPTION}{_NAME}[ \t]{{1,4}}|{_HEADER}(?:basic[ \t]{{1,4}})?"
+    r"|\bbearer[ \t]{1,4})\Z",
+    re.IGNORECASE | re.ASCII,
+)
+_MAY_BE_VALUE = re.compile(r"\S*\d|\S{12}|\W+\Z|basic\Z", re.IGNORECASE)
+_VALUE_OF_WORD = re.compile(rf"[*\"'`\\]*({_VALUE}*)")
+_MAY_BE_TYPE = re.compile(r"[\w\[\]|]{1,24}[ \t]{0,16}(?:=|\Z)")
+_IS_NAME = re.compile(
+    rf"(?:{_NAME}|(?:{'|'.join(_KINDS)})[_.-]?|authorization|basic|bearer){_QUOTES}(?:=>|:=|=|:)?\Z",
     re.IGNORECASE | re.ASCII,
 )
 _LONGEST_NAME = 200
@@ -146,13 +157,31 @@ def _is_in_value(text: str, gap_end: int) -> bool:
     before, behind = text[gap_end - 2], text[gap_end]
     if behind in "kKsStTcC" and text[max(0, gap_end - 11) : gap_end - 1].lower().endswith(_KINDS):
         return True
-    # The pattern takes some microseconds, so look for what it needs first.
-    return (
-        before in "=:>*\"'`\\ \t"
-        or behind in "=:>iI*\"'`"
-        or text[gap_end - 3 : gap_end - 1].lower() in {"is", "er", "ic"}  # is, bearer, basic
-        or "--" in text
-    ) and _BEGINS_VALUE.search(text, max(0, gap_end - _LONGEST_NAME), gap_end) is not None
+    # The patterns take some microseconds, so look for what they need first.
+    begin = max(0, gap_end - _LONGEST_NAME)
+    if behind in "=:>iI*\"'`\\" and _ENDS_WITH_NAME.search(text, begin, gap_end):
+        return True
+    last = text[gap_end - 3 : gap_end - 1].lower()
+    if before in "=:>*\"'`\\ \t" or last in {"is", "er", "ic"} or "--" in text:  # bearer, basic
+        return _BEGINS_VALUE.search(text, begin, gap_end) is not None and (
+            _may_be_value(text[gap_end : gap_end + _LONGEST_NAME].split(None, 1))
+            or (before == ":" and _MAY_BE_TYPE.match(text, gap_end) is not None)
+        )
+    return False
+
+
+def _may_be_value(words: list[str]) -> bool:
+    """Return False if the first of the words is whole and no value; others join without end."""
+    if len(words) < 2:
+        return True
+    value = _VALUE_OF_WORD.match(words[0])
+    may_be = value is not None and (words[0].lower() == "basic" or not is_name(value[1]))
+    return may_be and _MAY_BE_VALUE.match(words[0]) is not None
+
+
+def is_name(value: str) -> bool:
+    """Return whether a value ends like a name, and so is the name of what follows."""
+    return _IS_NAME.search(value, max(0, len(value) - _LONGEST_NAME)) is not None
 
 
 _PLACEHOLDER = re.compile(
@@ -167,10 +196,11 @@ _WEAK = re.compile(
     re.IGNORECASE,
 )
 _NOT_LITERAL = re.compile(
-    r"[$%@&][\w.:{(%-]*[%}]?|(?:[A-Za-z]+[\w-]*[.:/]){2,}.*|[\w.+-]+://.*|(?:~|\.{0,2})/.*"
+    r"[$%@&][\w.:{(%-]*[%}]?|(?:[A-Za-z][\w-]*[.:/]){2,}.*|[\w.+-]+://.*|(?:~|\.{0,2})/.*"
 )
 """References to variables, paths and URLs."""
-_WORDS = re.compile(r"(?:[A-Za-z]*\d{0,2}|\d+)(?:[_.-](?:[A-Za-z]*\d{0,2}|\d+))+")
+_WORD = r"(?:[A-Za-z]+\d{0,2}|\d*)"
+_WORDS = re.compile(rf"{_WORD}(?:[_.-]{_WORD})+")
 """Names and versions, as in `expected_password2`."""
 _LEAST_ENTROPY = 3.0
 """Fewest bits for each character of a credential; text has less in so short a run."""

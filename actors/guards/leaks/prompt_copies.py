@@ -47,7 +47,7 @@ def _shortest_copies(words: list[str]) -> Iterator[int]:
 
 
 class PromptIndex:
-    """An index of a prompt, made when it is first needed: 30 ms for 100 KB."""
+    """An index of a prompt, made when it is first needed: 10 ms for 100 KB."""
 
     def __init__(self, prompt: str, known: str) -> None:
         self._prompt = prompt
@@ -60,8 +60,11 @@ class PromptIndex:
 
     @cached_property
     def _copies(self) -> frozenset[int]:
-        known = _shortest_copies(_words(self._known))
-        return frozenset(_shortest_copies(self._words)).difference(known)
+        return frozenset(_shortest_copies(self._words))
+
+    @cached_property
+    def _known_copies(self) -> frozenset[int]:
+        return frozenset(_shortest_copies(_words(self._known)))
 
     @cached_property
     def _pairs(self) -> frozenset[tuple[str, str]]:
@@ -147,7 +150,8 @@ class PromptIndex:
                     return
                 size += len(words[end]) + 1
                 end += 1
-            if hash(tuple(words[begin:end])) in self._copies:
+            copy = hash(tuple(words[begin:end]))
+            if copy in self._copies and copy not in self._known_copies:
                 yield begin, end
                 begin, size = end, 0
             else:

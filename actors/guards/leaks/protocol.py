@@ -15,6 +15,8 @@ _LONGEST_FENCE = 2000
 """Characters of a code block that is left alone; it is held until it ends."""
 _LONGEST_CODE = 200
 _LONGEST_STRIKE = 300
+_LONGEST_BRACKETS = 64
+"""Brackets in a row that are not cut."""
 _LONGEST_HEAD = 200
 """Characters of the beginning of a tool call in JSON that tell it from other objects."""
 
@@ -25,7 +27,7 @@ _TAGS = "tool_calls?|function_calls?|tool_use|tool_response|tool_result|invoke"
 _ROLES = "system|user|assistant|model|tool|ipython|developer"
 _STARTS = rf"<{_BAR}(?:im_start|start_header_id){_BAR}>|<start_of_turn>"
 _MARK = re.compile(
-    rf"(?:{_STARTS})(?:(?:{_ROLES})\b)?(?:<\|end_header_id\|>)?|<end_of_turn>"
+    rf"(?:{_STARTS})(?:{_ROLES})?(?:<\|end_header_id\|>)?|<end_of_turn>"
     rf"|<{_BAR}[\w\u2581./-]{{1,60}}{_BAR}>|<s> ?\[INST\]|<</?SYS>>|</s>(?=[\n<\[]|\Z)"
     rf"|</(?:{_TAGS})>|\[/?(?:INST|TOOL_CALLS|AVAILABLE_TOOLS|TOOL_RESULTS|SYSTEM_PROMPT)\]"
 )
@@ -102,11 +104,12 @@ def _possible(text: str, first: re.Match[str], at: int, tools: Collection[str]) 
 def settled(text: str) -> int:
     """Return how much of a text later text does not change the parts of."""
     found = parts(text, is_whole=False) if _FIRST.search(text) else []
-    end = max(len(text.rstrip()) - 1, 0)
-    cut = next((part.begin for part in found if part.is_open), end)
+    last = max(len(text) - 1, 0)
+    cut = next((part.begin for part in found if part.is_open), last)
     # A piece begins with a bracket only if its line does, and never behind a quotation mark.
-    while cut and text[cut] in "[{" and not _begins_line(text, cut):
-        cut = max(len(text[:cut].rstrip()) - 1, 0)
+    least = cut - _LONGEST_BRACKETS
+    while cut > max(least, 0) and text[cut] in "[{" and not _begins_line(text, cut):
+        cut -= 1
     for part in reversed(found):
         if part.end <= cut:
             break
@@ -138,7 +141,7 @@ def _marked(text: str, begin: int) -> Iterator[Part]:
 def _quoted(text: str, begin: int) -> Iterator[Part]:
     """Yield a mark with the quotation mark in front of it."""
     if mark := _BLOCK.match(text, begin) or _MARK.match(text, begin):
-        yield Part(begin - 1, mark.end())
+        yield Part(begin - 1, mark.end(), is_open=_mark(text, mark).is_open)
     elif _MAY_BE_MARK.match(text, begin):
         yield _doubtful(text, begin - 1)
 

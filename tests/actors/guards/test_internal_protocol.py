@@ -11,7 +11,18 @@ from actors.guards.leaks import protocol
 from actors.guards.spec import GuardContext, SpanCheck
 
 PIECES = (
-    *("<|im_start|>", "user", "<|im_end|>", "</s>", "<s>", "[INST]", "<tool_call>", "</tool_call>"),
+    *(
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|im_start|>",
+        "user",
+        "<|im_end|>",
+        "</s>",
+        "<s>",
+        "[INST]",
+        "<tool_call>",
+        "</tool_call>",
+    ),
     *('{"name": "f", "arguments": {', '"a": "}"', "}}", "}", "[", "{", "<", "\n", "\n\n", " ", "a"),
     *('"', "“", "`", "```", "`x`", "[TOOL_CALLS]", "<function=f>", "</function>", "“<"),
 )

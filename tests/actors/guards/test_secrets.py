@@ -1,6 +1,7 @@
 """No credential is cut in two, however the text arrives, and none of it settles before it ends."""
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -76,3 +77,27 @@ def test_private_key_is_withheld_whole(block: str, before: str, behind: str) -> 
 def test_named_value_is_withheld_whole(before: str, secret: str, behind: str) -> None:
     end = "@host/db" if "://" in before else ""
     assert_withheld(secret, before, end + behind)
+
+
+def test_header_that_breaks_off_is_no_error() -> None:
+    assert check().find("Authorization: Basic YWRtaW46aHVud") == [Span(21, 34, REMOVED)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"password = {'1.' * 4000}!",
+        f"password = {'a' * 8000}1!",
+        f"password = {'a-1' * 2000}!",
+        "password = " * 700,
+        "-----BEGIN RSA PRIVATE KEY-----\n" * 250,
+        "x" * 8000,
+    ],
+)
+def test_any_text_settles_in_linear_time(text: str) -> None:
+    """The longest text that is held takes at most a few milliseconds for each token."""
+    started = time.thread_time()
+    for size in range(0, len(text), 40):
+        check().settle(text[:size])
+    check().find(text)
+    assert time.thread_time() - started < 2
