@@ -38,6 +38,7 @@ FORMATS: Sequence[str] = (
 """`actors.providers.formats.base.FormatSpec` objects."""
 
 GUARDS: Sequence[str] = (
+    "actors.guards.checks.system_prompt_leak:GUARD",
     "actors.guards.checks.boundary_markers:GUARD",
     "actors.guards.checks.internal_protocol:GUARD",
     "actors.guards.checks.delegation:GUARD",
@@ -57,7 +58,6 @@ GUARDS: Sequence[str] = (
     "actors.guards.checks.user_echo:GUARD",
     "actors.guards.checks.self_repetition:GUARD",
     "actors.guards.checks.injected_instructions:GUARD",
-    "actors.guards.checks.system_prompt_leak:GUARD",
     "actors.guards.checks.secrets:GUARD",
     "actors.guards.checks.personal_data:GUARD",
 )
